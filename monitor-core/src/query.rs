@@ -1,0 +1,513 @@
+//! The query language: typed questions, so that no text from outside ever becomes SQL.
+//!
+//! Parsed from the JSON described in `docs/query-api.md`; a store turns it into its own language.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize, de};
+use serde_json::Value;
+
+use crate::{Document, Kind};
+
+/// Longest range a question may span, ms.
+pub const MAX_RANGE: i64 = 400 * 24 * 3_600_000;
+/// Most rows or events in an answer.
+pub const MAX_LIMIT: u32 = 10_000;
+/// Most steps in an answer.
+pub const MAX_STEPS: i64 = 2_000;
+/// Most values in one filter.
+pub const MAX_VALUES: usize = 1_000;
+
+/// An aggregating question.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Query {
+    /// The project to read.
+    pub project: String,
+    /// Start, ms since the Unix epoch, inclusive.
+    pub from: i64,
+    /// End, ms since the Unix epoch, exclusive.
+    pub to: i64,
+    /// Only these kinds; all when empty.
+    #[serde(default)]
+    pub kinds: Vec<Kind>,
+    /// All must hold.
+    #[serde(default)]
+    pub filters: Vec<Filter>,
+    /// One row per combination of values.
+    #[serde(default)]
+    pub group_by: Vec<Field>,
+    /// Width of time buckets, ms; no time column without it.
+    #[serde(default)]
+    pub step: Option<i64>,
+    /// What to compute.
+    pub measures: Vec<Measure>,
+    /// Order of the rows; by time and groups without it.
+    #[serde(default)]
+    pub order_by: Option<OrderBy>,
+    /// Most rows returned.
+    #[serde(default = "default_limit")]
+    pub limit: u32,
+}
+
+fn default_limit() -> u32 {
+    1_000
+}
+
+/// A question for whole events.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EventQuery {
+    /// The project to read.
+    pub project: String,
+    /// Start, ms since the Unix epoch, inclusive.
+    pub from: i64,
+    /// End, ms since the Unix epoch, exclusive.
+    pub to: i64,
+    /// Only these kinds; all when empty.
+    #[serde(default)]
+    pub kinds: Vec<Kind>,
+    /// All must hold.
+    #[serde(default)]
+    pub filters: Vec<Filter>,
+    /// Which come first.
+    #[serde(default)]
+    pub order: EventOrder,
+    /// Most events returned.
+    #[serde(default = "default_event_limit")]
+    pub limit: u32,
+    /// Where the page before ended.
+    #[serde(default)]
+    pub cursor: Option<Cursor>,
+}
+
+fn default_event_limit() -> u32 {
+    100
+}
+
+/// Order of events by time, then id.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EventOrder {
+    /// Latest first.
+    #[default]
+    Newest,
+    /// Earliest first.
+    Oldest,
+}
+
+/// Position in a list of events: the last event of the page before. Written as `<time>_<id>`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cursor {
+    /// Its time, ms.
+    pub time: i64,
+    /// Its id.
+    pub id: crate::EventId,
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}_{}", self.time, self.id)
+    }
+}
+
+impl FromStr for Cursor {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Cursor, String> {
+        let parsed = text.split_once('_').and_then(|(time, id)| Some(Cursor { time: time.parse().ok()?, id: id.parse().ok()? }));
+        parsed.ok_or_else(|| "malformed cursor".into())
+    }
+}
+
+/// Row order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OrderBy {
+    /// A column of the answer.
+    pub column: String,
+    /// Largest first.
+    #[serde(default)]
+    pub descending: bool,
+}
+
+/// A condition on a field.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Filter {
+    /// What is compared.
+    pub field: Field,
+    /// How.
+    pub op: Op,
+    /// With what.
+    pub values: Vec<String>,
+}
+
+/// Comparison of a filter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Op {
+    /// Equal to one of the values.
+    In,
+    /// Equal to none of the values.
+    NotIn,
+    /// Contains the one value, whatever the case.
+    Contains,
+}
+
+macro_rules! words {
+    ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $text:literal,)* } other $other:ident = $prefix:literal) => {
+        $(#[$meta])*
+        #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum $name {
+            $($(#[$doc])* $variant,)*
+            #[doc = concat!("`", $prefix, "<word>`.")]
+            $other(String),
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self {
+                    $($name::$variant => f.write_str($text),)*
+                    $name::$other(word) => write!(f, "{}{word}", $prefix),
+                }
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = String;
+            fn from_str(text: &str) -> Result<$name, String> {
+                match text {
+                    $($text => Ok($name::$variant),)*
+                    _ => match text.strip_prefix($prefix) {
+                        Some(word) if !word.is_empty() && word.len() <= 200 => Ok($name::$other(word.into())),
+                        _ => Err(format!(concat!("unknown ", stringify!($name), " {:?}"), text.chars().take(64).collect::<String>()).to_lowercase()),
+                    },
+                }
+            }
+        }
+    };
+}
+
+words! {
+    /// What events can be filtered and grouped by.
+    Field {
+        /// Event id (filter only).
+        Id = "id",
+        /// Kind.
+        Kind = "kind",
+        /// Name.
+        Name = "name",
+        /// Route of the page.
+        Route = "route",
+        /// URL of the page.
+        Url = "url",
+        /// Release of the application.
+        Release = "release",
+        /// Environment.
+        Environment = "environment",
+        /// Browser name.
+        Browser = "browser",
+        /// Browser version.
+        BrowserVersion = "browser_version",
+        /// Operating system.
+        Os = "os",
+        /// Kind of device.
+        Device = "device",
+        /// Country.
+        Country = "country",
+        /// Network connection.
+        Connection = "connection",
+        /// Language.
+        Language = "language",
+        /// Session id.
+        Session = "session",
+        /// Visitor id.
+        Visitor = "visitor",
+        /// User id.
+        User = "user",
+        /// Page view id.
+        Page = "page",
+        /// Group of an error.
+        Fingerprint = "fingerprint",
+        /// Text of an error or message.
+        Message = "message",
+        /// HTTP status.
+        Status = "status",
+        /// HTTP method.
+        Method = "method",
+        /// Element or URL acted on.
+        Target = "target",
+        /// Why a request failed.
+        Failure = "failure",
+        /// Band of a web vital.
+        Rating = "rating",
+    }
+    other Attribute = "attributes."
+}
+
+words! {
+    /// What can be computed.
+    Measure {
+        /// Events.
+        Count = "count",
+        /// Distinct visitors.
+        Visitors = "visitors",
+        /// Distinct sessions.
+        Sessions = "sessions",
+        /// Distinct page views (by page id).
+        Pages = "pages",
+        /// Sum of values.
+        Sum = "sum",
+        /// Mean of values.
+        Avg = "avg",
+        /// Smallest value.
+        Min = "min",
+        /// Largest value.
+        Max = "max",
+        /// Median of values.
+        P50 = "p50",
+        /// 75th percentile of values.
+        P75 = "p75",
+        /// 90th percentile of values.
+        P90 = "p90",
+        /// 95th percentile of values.
+        P95 = "p95",
+        /// 99th percentile of values.
+        P99 = "p99",
+        /// Events with a failure.
+        Failures = "failures",
+        /// Web vitals in the good band.
+        Good = "good",
+        /// Web vitals in the middle band.
+        NeedsImprovement = "needs_improvement",
+        /// Web vitals in the poor band.
+        Poor = "poor",
+        /// Time of the first event, ms.
+        FirstSeen = "first_seen",
+        /// Time of the last event, ms.
+        LastSeen = "last_seen",
+        /// Name of the latest event.
+        AnyName = "any_name",
+        /// Message of the latest event.
+        AnyMessage = "any_message",
+        /// Target of the latest event.
+        AnyTarget = "any_target",
+    }
+    other CountKind = "count:"
+}
+
+macro_rules! as_text {
+    ($($name:ty),*) => {$(
+        impl Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<$name, D::Error> {
+                let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+                text.parse().map_err(de::Error::custom)
+            }
+        }
+    )*};
+}
+as_text!(Field, Measure, Cursor);
+
+/// Thresholds of the web vitals: up to the first is good, above the second is poor.
+/// Source: web.dev/articles/vitals.
+pub const VITAL_BANDS: &[(&str, f64, f64)] =
+    &[("LCP", 2_500.0, 4_000.0), ("FCP", 1_800.0, 3_000.0), ("TTFB", 800.0, 1_800.0), ("INP", 200.0, 500.0), ("CLS", 0.1, 0.25)];
+
+/// Columns and rows; cells are numbers, texts or null.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Table {
+    /// Names, in the order of the cells.
+    pub columns: Vec<String>,
+    /// One array of cells per row.
+    pub rows: Vec<Vec<Value>>,
+    /// What it cost.
+    pub stats: Stats,
+}
+
+/// A page of events.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct EventPage {
+    /// The events.
+    pub events: Vec<Document>,
+    /// Pass it on to get the next page; `None` at the end.
+    pub next: Option<Cursor>,
+    /// What it cost.
+    pub stats: Stats,
+}
+
+/// What an answer cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Stats {
+    /// Time from question to answer, ms.
+    pub elapsed_ms: f64,
+    /// Rows the store read.
+    pub rows_read: u64,
+}
+
+impl Query {
+    /// Checks what the types cannot: range, limits, names of columns.
+    pub fn validate(&self) -> Result<(), String> {
+        check_range(self.from, self.to)?;
+        check_filters(&self.filters)?;
+        if !(1..=MAX_LIMIT).contains(&self.limit) {
+            return Err(format!("limit must be 1 to {MAX_LIMIT}"));
+        }
+        if self.measures.is_empty() || self.measures.len() > 40 {
+            return Err("measures must name 1 to 40 measures".into());
+        }
+        if self.group_by.len() > 5 {
+            return Err("group_by takes at most 5 fields".into());
+        }
+        if self.group_by.iter().any(|field| matches!(field, Field::Attribute(_) | Field::Id)) {
+            return Err("attributes and ids can be filtered by, not grouped".into());
+        }
+        for measure in &self.measures {
+            if let Measure::CountKind(kind) = measure {
+                kind.parse::<Kind>().map_err(|error| error.to_string())?;
+            }
+        }
+        if let Some(step) = self.step {
+            if step < 1_000 {
+                return Err("step must be at least 1000 ms".into());
+            }
+            if (self.to - self.from) / step > MAX_STEPS {
+                return Err(format!("the range has more than {MAX_STEPS} steps"));
+            }
+        }
+        let columns = self.columns();
+        if let Some(column) = columns.iter().enumerate().find_map(|(n, column)| columns.iter().skip(n + 1).find(|other| *other == column)) {
+            return Err(format!("column {column:?} is asked for twice"));
+        }
+        if let Some(order) = &self.order_by
+            && !columns.contains(&order.column)
+        {
+            return Err(format!("order_by names {:?}, which is not a column of the answer", order.column));
+        }
+        Ok(())
+    }
+
+    /// Names of the answer's columns, in order.
+    pub fn columns(&self) -> Vec<String> {
+        let time = self.step.map(|_| "time".to_owned());
+        let groups = self.group_by.iter().map(ToString::to_string);
+        time.into_iter().chain(groups).chain(self.measures.iter().map(ToString::to_string)).collect()
+    }
+}
+
+impl EventQuery {
+    /// Checks what the types cannot: range and limits.
+    pub fn validate(&self) -> Result<(), String> {
+        check_range(self.from, self.to)?;
+        check_filters(&self.filters)?;
+        if !(1..=MAX_LIMIT).contains(&self.limit) {
+            return Err(format!("limit must be 1 to {MAX_LIMIT}"));
+        }
+        Ok(())
+    }
+}
+
+fn check_range(from: i64, to: i64) -> Result<(), String> {
+    // 9999-12-31: later times have no four-digit year and no meaning here.
+    let last = 253_402_300_799_999;
+    if !(0..=last).contains(&from) || !(0..=last).contains(&to) {
+        return Err("from and to must be milliseconds since 1970".into());
+    }
+    if to <= from {
+        return Err("to must be after from".into());
+    }
+    if to - from > MAX_RANGE {
+        return Err("the range must not exceed 400 days".into());
+    }
+    Ok(())
+}
+
+fn check_filters(filters: &[Filter]) -> Result<(), String> {
+    if filters.len() > 20 {
+        return Err("at most 20 filters".into());
+    }
+    for filter in filters {
+        let most = if filter.op == Op::Contains { 1 } else { MAX_VALUES };
+        if !(1..=most).contains(&filter.values.len()) {
+            return Err(format!("the filter on {} takes 1 to {most} values", filter.field));
+        }
+        if filter.values.iter().any(|value| value.len() > 4_096) {
+            return Err(format!("a value of the filter on {} is longer than 4096 bytes", filter.field));
+        }
+        if filter.field == Field::Id {
+            if filter.op == Op::Contains {
+                return Err("ids can be compared with in and not_in only".into());
+            }
+            if let Some(bad) = filter.values.iter().find(|value| value.parse::<crate::EventId>().is_err()) {
+                return Err(format!("{:?} is not an event id", bad.chars().take(64).collect::<String>()));
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn query(json: &str) -> Result<Query, String> {
+        let query: Query = serde_json::from_str(json).map_err(|error| error.to_string())?;
+        query.validate().map(|()| query)
+    }
+
+    #[test]
+    fn a_question_is_read_and_its_columns_are_known() {
+        let query = query(
+            r#"{"project":"shop","from":0,"to":3600000,"kinds":["vital"],"group_by":["name"],"step":60000,
+                "filters":[{"field":"attributes.plan","op":"in","values":["pro"]}],"measures":["count","p75","count:error"],
+                "order_by":{"column":"p75","descending":true}}"#,
+        )
+        .unwrap();
+        assert_eq!(query.columns(), ["time", "name", "count", "p75", "count:error"]);
+        assert_eq!(query.filters[0].field, Field::Attribute("plan".into()));
+        let again: Query = serde_json::from_str(&serde_json::to_string(&query).unwrap()).unwrap();
+        assert_eq!(again, query);
+    }
+
+    #[test]
+    fn wrong_questions_are_refused_with_a_reason() {
+        let cases = [
+            (r#"{"project":"p","from":0,"to":1,"measures":["count","count"]}"#, "twice"),
+            (r#"{"project":"p","from":0,"to":1,"measures":[]}"#, "1 to 40"),
+            (r#"{"project":"p","from":5,"to":5,"measures":["count"]}"#, "after from"),
+            (r#"{"project":"p","from":-5,"to":5,"measures":["count"]}"#, "since 1970"),
+            (r#"{"project":"p","from":0,"to":9000000000000000000,"measures":["count"]}"#, "since 1970"),
+            (r#"{"project":"p","from":0,"to":100000000000,"measures":["count"]}"#, "400 days"),
+            (r#"{"project":"p","from":0,"to":9,"measures":["p42"]}"#, "unknown measure \"p42\""),
+            (r#"{"project":"p","from":0,"to":9,"group_by":["colour`"],"measures":["count"]}"#, "unknown field \"colour`\""),
+            (r#"{"project":"p","from":0,"to":9,"measures":["count"],"order_by":{"column":"x; drop"}}"#, "not a column"),
+            (r#"{"project":"p","from":0,"to":9,"measures":["count"],"limit":0}"#, "limit"),
+            (r#"{"project":"p","from":0,"to":9,"measures":["count"],"step":1}"#, "at least 1000"),
+            (r#"{"project":"p","from":0,"to":9,"measures":["count"],"sql":"x"}"#, "unknown field"),
+            (
+                r#"{"project":"p","from":0,"to":9,"measures":["count"],"filters":[{"field":"id","op":"in","values":["x"]}]}"#,
+                "not an event id",
+            ),
+            (
+                r#"{"project":"p","from":0,"to":9,"measures":["count"],"filters":[{"field":"name","op":"contains","values":["a","b"]}]}"#,
+                "1 to 1",
+            ),
+        ];
+        for (json, reason) in cases {
+            let error = query(json).unwrap_err();
+            assert!(error.contains(reason), "{json}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_cursor_survives_its_text() {
+        let cursor = Cursor { time: 1_732_096_800_123, id: crate::EventId(77) };
+        assert_eq!(cursor.to_string().parse::<Cursor>().unwrap(), cursor);
+        assert!("12".parse::<Cursor>().is_err() && "x_y".parse::<Cursor>().is_err());
+    }
+}

@@ -1,0 +1,20 @@
+//! Where events come from, other than HTTP.
+
+use std::{future::Future, pin::Pin};
+
+use async_trait::async_trait;
+
+use crate::{BoxError, Pipeline};
+
+/// Brings events in by itself: consumes a topic, tails a file.
+///
+/// HTTP needs no receiver: the host mounts a service. A receiver submits to the [`Pipeline`] and may forget what it read
+/// only when `submit` returned `Ok`.
+#[async_trait]
+pub trait Receiver: Send {
+    /// Runs until `shutdown` resolves. An error, or a return before that, is reported by the host's monitor as a failure.
+    async fn run(self: Box<Self>, pipeline: Pipeline, shutdown: Shutdown) -> Result<(), BoxError>;
+}
+
+/// Resolves when the receiver should stop.
+pub type Shutdown = Pin<Box<dyn Future<Output = ()> + Send>>;

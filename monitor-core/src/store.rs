@@ -1,0 +1,62 @@
+//! Reading back: the same typed question from the dashboard, alert rules and host code.
+
+use async_trait::async_trait;
+
+use crate::{
+    BoxError,
+    query::{EventPage, EventQuery, Query, Table},
+};
+
+/// Answers questions about stored events.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Aggregates. `scope` decides what may be seen; `query.project` must lie within it.
+    async fn query(&self, scope: &Scope, query: &Query) -> Result<Table, QueryError>;
+
+    /// Whole events, page by page.
+    async fn events(&self, scope: &Scope, query: &EventQuery) -> Result<EventPage, QueryError>;
+
+    /// Whether the store answers at the moment (the readiness probe and the dashboard ask).
+    async fn is_available(&self) -> bool;
+}
+
+/// What a reader may see. Comes from the authenticated identity, never from the request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Scope {
+    /// Every project.
+    All,
+    /// These projects.
+    Projects(Vec<String>),
+}
+
+impl Scope {
+    /// Whether a project may be read.
+    pub fn allows(&self, project: &str) -> bool {
+        match self {
+            Scope::All => true,
+            Scope::Projects(projects) => projects.iter().any(|allowed| allowed == project),
+        }
+    }
+}
+
+/// Why a question was not answered.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum QueryError {
+    /// The question itself is wrong; the text tells how, for its author.
+    #[error("{0}")]
+    Invalid(String),
+    /// The project does not exist for this reader.
+    #[error("no such project")]
+    NotFound,
+    /// It would read or return more than is allowed.
+    #[error("the question is too expensive: {0}")]
+    TooExpensive(String),
+    /// The store does not answer; the same question may succeed later.
+    #[error("the store is not available")]
+    Unavailable(#[source] BoxError),
+    /// The store failed on a valid question.
+    #[error("the store failed")]
+    Failed(#[source] BoxError),
+}

@@ -1,0 +1,294 @@
+//! The simple forms: one JSON document per event, for senders that are not our SDK. See `docs/protocol.md`.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::{
+    Context, FrameError, Parsed, Rejection,
+    envelope::{bad_json, check_count, limit_texts, reject_repeated_ids, set_time, url, word},
+    frame::{self, Elements},
+    text::{self, Text},
+    time,
+};
+use crate::{Attributes, Envelope, Event, EventId, Kind, Origin, attribute, query::VITAL_BANDS};
+
+/// Which of the simple forms a path takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SimpleForm {
+    /// `/api/events`: `{"event_type","timestamp","user","page","data"}`
+    Events,
+    /// `/api/monitoring`: the unified document
+    Monitoring,
+    /// `/api/report-metric`: `{"name","value","timestamp"}`
+    Metric,
+    /// `/api/report-metrics`: an array of the same
+    Metrics,
+}
+
+/// Reads a simple form. A bad document is an error for the forms of one event, a rejection in a list.
+pub fn simple(form: SimpleForm, body: &[u8], context: &mut Context<'_>) -> Result<Parsed, FrameError> {
+    let body = text::repair(body);
+    let text = frame::utf8(&body)?;
+    let expected = match form {
+        SimpleForm::Metrics => "an array of metrics",
+        _ => "a JSON object of this form",
+    };
+    let bad_frame = |reason: String| FrameError::BadFrame { expected, reason };
+    let elements: Elements<'_> = match form {
+        SimpleForm::Metrics => match serde_json::from_str::<Vec<&RawValue>>(text) {
+            Ok(list) => list.into_iter().map(Ok).collect(),
+            Err(error) => match frame::split_array(text, None) {
+                Some((rest, elements)) if rest.trim_ascii() == "[]" => elements,
+                _ => return Err(bad_frame(error.to_string())),
+            },
+        },
+        _ => vec![Ok(serde_json::from_str(text).map_err(|error| bad_frame(error.to_string()))?)],
+    };
+    check_count(elements.len(), context)?;
+    let mut origin = Origin::new(context.project, context.received);
+    let mut events = Vec::with_capacity(elements.len());
+    let mut positions = Vec::with_capacity(elements.len());
+    let mut rejected = Vec::new();
+    for (index, element) in elements.into_iter().enumerate() {
+        match element.map_err(|error| bad_json(index, &error)).and_then(|raw| read(form, index, raw, &mut origin, context)) {
+            Ok(mut event) => {
+                limit_texts(&mut event);
+                events.push(event);
+                positions.push(index);
+            }
+            Err(Rejection { message, .. }) if form != SimpleForm::Metrics => return Err(bad_frame(message)),
+            Err(rejection) => rejected.push(rejection),
+        }
+    }
+    let mut parsed = Parsed { envelope: Envelope { origin, events }, positions, rejected, discarded: Vec::new() };
+    reject_repeated_ids(&mut parsed);
+    Ok(parsed)
+}
+
+fn read(form: SimpleForm, index: usize, raw: &RawValue, origin: &mut Origin, context: &mut Context<'_>) -> Result<Event, Rejection> {
+    frame::check_shape(index, raw.get(), context.limits)?;
+    let bad = |error: serde_json::Error| bad_json(index, &error);
+    match form {
+        SimpleForm::Events => serde_json::from_str::<EventDocument<'_>>(raw.get()).map_err(bad)?.into_event(origin, context),
+        SimpleForm::Monitoring => serde_json::from_str::<MonitoringDocument<'_>>(raw.get()).map_err(bad)?.into_event(origin, context),
+        SimpleForm::Metric | SimpleForm::Metrics => {
+            serde_json::from_str::<MetricDocument<'_>>(raw.get()).map_err(bad)?.into_event(index, context)
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct EventDocument<'a> {
+    #[serde(default)]
+    id: Option<EventId>,
+    event_type: String,
+    #[serde(borrow, default)]
+    timestamp: Option<&'a RawValue>,
+    #[serde(default)]
+    user: Option<User>,
+    #[serde(default)]
+    page: Option<PageForm>,
+    #[serde(default)]
+    data: Option<Box<RawValue>>,
+}
+
+/// `"42"` or `{"id":"42"}`.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum User {
+    Id(Text),
+    Object {
+        #[serde(default)]
+        id: Text,
+    },
+}
+
+/// `"https://…"` or `{"url","title","referrer"}`.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum PageForm {
+    Url(String),
+    Object {
+        #[serde(default)]
+        url: Text,
+        #[serde(default)]
+        title: Text,
+        #[serde(default)]
+        referrer: Text,
+    },
+}
+
+impl EventDocument<'_> {
+    fn into_event(self, origin: &mut Origin, context: &mut Context<'_>) -> Result<Event, Rejection> {
+        let (kind, name) = match Kind::known(&self.event_type) {
+            Some(kind) => (kind, self.event_type),
+            None => (Kind::Track, self.event_type),
+        };
+        if let Some(user) = self.user {
+            origin.user = user.into_id();
+        }
+        if let Some(page) = self.page {
+            set_page(origin, page);
+        }
+        let mut event = new_event(self.id, kind, name, context);
+        set_time(&mut event, time::read(self.timestamp));
+        set_data(&mut event, self.data);
+        Ok(event)
+    }
+}
+
+#[derive(Deserialize)]
+struct MonitoringDocument<'a> {
+    #[serde(default)]
+    id: Option<EventId>,
+    #[serde(default, rename = "type")]
+    kind: Option<String>,
+    #[serde(default)]
+    level: Text,
+    #[serde(default)]
+    message: Text,
+    #[serde(default)]
+    error: Option<ErrorForm>,
+    #[serde(default)]
+    metric: Option<MetricForm>,
+    #[serde(borrow, default)]
+    timestamp: Option<&'a RawValue>,
+    #[serde(default)]
+    url: Text,
+    #[serde(default)]
+    user: Option<User>,
+    #[serde(default)]
+    session_id: Text,
+    #[serde(default)]
+    release: Text,
+    #[serde(default)]
+    environment: Text,
+    #[serde(default)]
+    tags: Option<std::collections::BTreeMap<String, Text>>,
+    #[serde(default)]
+    breadcrumbs: Option<Box<RawValue>>,
+    #[serde(default)]
+    data: Option<Box<RawValue>>,
+}
+
+#[derive(Deserialize)]
+struct ErrorForm {
+    #[serde(default)]
+    name: Text,
+    #[serde(default)]
+    message: Text,
+    #[serde(default)]
+    stack: Text,
+}
+
+#[derive(Deserialize)]
+struct MetricForm {
+    name: String,
+    value: f64,
+}
+
+impl MonitoringDocument<'_> {
+    fn into_event(self, origin: &mut Origin, context: &mut Context<'_>) -> Result<Event, Rejection> {
+        origin.page.url = url(self.url);
+        origin.user = self.user.map(User::into_id).unwrap_or_default();
+        origin.session = word(self.session_id);
+        origin.release = word(self.release);
+        origin.environment = word(self.environment);
+        origin.tags = self.tags.unwrap_or_default().into_iter().take(64).map(|(key, value)| (key, word(value))).collect();
+        let mut event = if let Some(error) = self.error {
+            let name = if error.name.0.is_empty() { "Error".into() } else { error.name.0 };
+            let mut event = new_event(self.id, Kind::Error, name, context);
+            let message = if error.message.0.is_empty() { self.message.0 } else { error.message.0 };
+            let data = serde_json::json!({"message": message, "stack": error.stack.0, "mechanism": "manual",
+                "breadcrumbs": self.breadcrumbs, "data": self.data});
+            set_data(&mut event, serde_json::value::to_raw_value(&data).ok());
+            event
+        } else if let Some(metric) = self.metric {
+            let mut event = metric_event(self.id, metric.name, metric.value, context);
+            set_data(&mut event, self.data);
+            event
+        } else {
+            let kind = self.kind.as_deref().and_then(Kind::known).unwrap_or(Kind::Message);
+            let name = self.kind.unwrap_or_else(|| "message".into());
+            let mut event = new_event(self.id, kind, name, context);
+            event.attributes.insert(attribute::MESSAGE.into(), self.message.0.chars().take(1_000).collect());
+            let data = serde_json::json!({"message": self.message.0, "breadcrumbs": self.breadcrumbs, "data": self.data});
+            set_data(&mut event, serde_json::value::to_raw_value(&data).ok());
+            event
+        };
+        if !self.level.0.is_empty() {
+            event.attributes.insert("level".into(), word(self.level));
+        }
+        set_time(&mut event, time::read(self.timestamp));
+        Ok(event)
+    }
+}
+
+#[derive(Deserialize)]
+struct MetricDocument<'a> {
+    #[serde(default)]
+    id: Option<EventId>,
+    name: String,
+    #[serde(borrow)]
+    value: &'a RawValue,
+    #[serde(default)]
+    timestamp: Option<&'a RawValue>,
+    #[serde(default)]
+    tags: Option<std::collections::BTreeMap<String, Text>>,
+}
+
+impl MetricDocument<'_> {
+    fn into_event(self, index: usize, context: &mut Context<'_>) -> Result<Event, Rejection> {
+        let value = serde_json::from_str::<f64>(self.value.get()).ok().filter(|value| value.is_finite());
+        let value = value.ok_or_else(|| Rejection { index, code: "bad_value", message: "the value is not a finite number".into() })?;
+        let mut event = metric_event(self.id, self.name, value, context);
+        let tags: Attributes = self.tags.unwrap_or_default().into_iter().take(64).map(|(key, value)| (key, word(value))).collect();
+        event.attributes.extend(tags);
+        set_time(&mut event, time::read(self.timestamp));
+        Ok(event)
+    }
+}
+
+impl User {
+    fn into_id(self) -> String {
+        match self {
+            User::Id(id) | User::Object { id } => word(id),
+        }
+    }
+}
+
+fn set_page(origin: &mut Origin, page: PageForm) {
+    match page {
+        PageForm::Url(text) => origin.page.url = url(Text(text)),
+        PageForm::Object { url: page_url, title, referrer } => {
+            origin.page.url = url(page_url);
+            origin.page.title = word(title);
+            origin.page.referrer = url(referrer);
+        }
+    }
+}
+
+fn new_event(id: Option<EventId>, kind: Kind, name: String, context: &mut Context<'_>) -> Event {
+    Event::new(id.unwrap_or_else(|| (context.new_id)()), context.received, kind, name)
+}
+
+/// A web vital by its name, anything else is the host's own number.
+fn metric_event(id: Option<EventId>, name: String, value: f64, context: &mut Context<'_>) -> Event {
+    let vital = VITAL_BANDS.iter().any(|(vital, ..)| *vital == name);
+    let mut event = new_event(id, if vital { Kind::Vital } else { Kind::Track }, name, context);
+    event.value = Some(value);
+    event
+}
+
+/// Details must be an object; anything else is wrapped into one.
+fn set_data(event: &mut Event, data: Option<Box<RawValue>>) {
+    match data {
+        None => (),
+        Some(data) if data.get() == "null" => (),
+        Some(data) if data.get().starts_with('{') => event.data = data,
+        Some(data) => {
+            let wrapped = serde_json::value::RawValue::from_string(format!("{{\"value\":{}}}", data.get()));
+            event.data = wrapped.unwrap_or(data);
+        }
+    }
+}
