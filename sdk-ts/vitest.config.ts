@@ -1,0 +1,19 @@
+import {defineConfig} from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    projects: [
+      {test: {name: 'unit', include: ['test/*.test.ts'], environment: 'happy-dom', restoreMocks: true, unstubGlobals: true}},
+      {
+        test: {
+          name: 'browser',
+          include: ['test/browser/*.test.ts'],
+          environment: 'node',
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+          fileParallelism: false,
+        },
+      },
+    ],
+  },
+});
