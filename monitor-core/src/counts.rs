@@ -58,7 +58,7 @@ pub enum Labelled {
     DeadLettered,
     /// Events that were not delivered before they became too old; label: the sink.
     Expired,
-    /// Spooled envelopes that could not be read again; label: the reason.
+    /// Events of spooled envelopes that could not be read again; label: the reason.
     Quarantined,
     /// Attempts to write a batch that failed and will be repeated; label: the sink.
     Retried,
@@ -68,6 +68,8 @@ pub enum Labelled {
     LiveDropped,
     /// Restarts of something supervised; label: what.
     Restarts,
+    /// Dead letters that are offered to their sink again: pending once more; label: the sink.
+    Requeued,
 }
 
 impl Labelled {
@@ -85,6 +87,7 @@ impl Labelled {
         (Labelled::Batches, "batches_delivered", "sink"),
         (Labelled::LiveDropped, "live_events_dropped", "stream"),
         (Labelled::Restarts, "restarts", "what"),
+        (Labelled::Requeued, "events_requeued", "sink"),
     ];
 }
 

@@ -47,5 +47,8 @@ pub use sink::{Sink, WriteError};
 pub use store::{QueryError, Scope, Store};
 pub use transport::{SendError, Transport};
 
+/// For hosts that implement the traits: [`Sink`] and others are `async`.
+pub use async_trait::async_trait;
+
 /// Any error, as it crosses a trait.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

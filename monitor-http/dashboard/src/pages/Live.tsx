@@ -1,0 +1,127 @@
+import { Component } from 'preact';
+import { useEffect, useRef, useState } from 'preact/hooks';
+import { tokenVersion } from '../api/client.ts';
+import { followLive, type LiveStatus } from '../api/live.ts';
+import type { EventDocument } from '../api/types.ts';
+import { formatDuration, formatTime, formatVital, plural } from '../lib/format.ts';
+import { change, view } from '../state/store.ts';
+import { FILTER_FIELDS, type Filters } from '../state/url.ts';
+import { Card, Empty } from '../ui/bits.tsx';
+import { Icon } from '../ui/Icon.tsx';
+import { JsonTree } from '../ui/JsonTree.tsx';
+import { MultiSelect } from '../ui/MultiSelect.tsx';
+
+const KINDS = ['error', 'message', 'vital', 'navigation', 'resource', 'request', 'longtask', 'page_view', 'click', 'rage_click', 'form_submit', 'time_on_page', 'track', 'console', 'csp', 'blank_screen', 'session', 'span'];
+/** The list never holds more; while paused, neither does what waits. */
+export const LIVE_ROWS = 500;
+const DRAW_EVERY = 250;
+
+export function Live({ project }: { project: string }) {
+  const { kinds, filters } = view.value;
+  const [events, setEvents] = useState<EventDocument[]>([]);
+  const [waiting, setWaiting] = useState(0);
+  const [missed, setMissed] = useState(0);
+  const [paused, setPaused] = useState(false);
+  const [status, setStatus] = useState<LiveStatus>({ state: 'connecting' });
+  const arrived = useRef<EventDocument[]>([]);
+  const missedNow = useRef(0);
+  const pausedNow = useRef(paused);
+  pausedNow.current = paused;
+  const [attempt, setAttempt] = useState(0);
+  const version = tokenVersion.value;
+  const question = JSON.stringify([project, kinds, filters]);
+
+  useEffect(() => {
+    const controller = new AbortController();
+    arrived.current = [];
+    missedNow.current = 0;
+    setEvents([]);
+    setMissed(0);
+    setWaiting(0);
+    void followLive(project, kinds, {
+      onEvents(batch) {
+        arrived.current.push(...batch.filter((event) => matches(event, filters)));
+        const over = arrived.current.length - LIVE_ROWS;
+        if (over <= 0) return;
+        arrived.current.splice(0, over);
+        missedNow.current += over;
+      },
+      onDropped(count) { missedNow.current += count; },
+      onStatus: setStatus,
+    }, controller.signal);
+    // Drawn a few times a second, however fast they come.
+    const timer = setInterval(() => {
+      setMissed(missedNow.current);
+      if (pausedNow.current) return setWaiting(arrived.current.length);
+      if (arrived.current.length === 0) return;
+      const fresh = arrived.current.reverse();
+      arrived.current = [];
+      setWaiting(0);
+      setEvents((before) => [...fresh, ...before].slice(0, LIVE_ROWS));
+    }, DRAW_EVERY);
+    return () => {
+      controller.abort();
+      clearInterval(timer);
+    };
+  }, [question, version, attempt]);
+
+  return (
+    <Card class="list-card" title={<h1>Live</h1>} actions={
+      <>
+        <Status status={status} paused={paused} />
+        {status.state === 'refused' && <button type="button" class="button" onClick={() => setAttempt(attempt + 1)}>Try again</button>}
+        <MultiSelect label="Kind" options={KINDS.map((value) => ({ value }))} chosen={kinds} onChange={(chosen) => change({ kinds: chosen })} />
+        <button type="button" class={`button ${paused ? 'button-active' : ''}`} aria-pressed={paused} onClick={() => setPaused(!paused)}>
+          <Icon name={paused ? 'play' : 'pause'} />{paused ? `Continue${waiting ? ` (${waiting} new)` : ''}` : 'Pause'}
+        </button>
+      </>
+    }>
+      {missed > 0 && <p class="missed" role="status"><Icon name="warn" />{plural(missed, 'event')} not shown: they came faster than this page takes them, or while it was paused. All are stored.</p>}
+      {events.length === 0
+        ? <Empty title={status.state === 'open' ? 'Listening' : status.state === 'connecting' ? 'Connecting' : 'No connection'}>{status.state === 'open' ? 'Events appear here as soon as they are accepted.' : 'reason' in status ? status.reason : ''}</Empty>
+        : <ol class="stream">{events.map((event) => <LiveRow key={event.id} event={event} />)}</ol>}
+      {events.length > 0 && <p class="foot">{events.length === LIVE_ROWS ? `The last ${LIVE_ROWS} events.` : plural(events.length, 'event')}</p>}
+    </Card>
+  );
+}
+
+function matches(event: EventDocument, filters: Filters): boolean {
+  return FILTER_FIELDS.every((field) => filters[field].length === 0 || filters[field].includes(event[field]));
+}
+
+function Status({ status, paused }: { status: LiveStatus; paused: boolean }) {
+  const live = status.state === 'open' && !paused;
+  const text = status.state === 'waiting' ? 'Reconnecting' : status.state === 'refused' ? 'Not connected' : status.state === 'connecting' ? 'Connecting' : paused ? 'Paused' : 'Live';
+  return <span class={`live ${live ? 'live-live' : 'reason' in status ? 'live-failing' : 'live-fixed'}`} title={'reason' in status ? status.reason : ''} role="status"><span class="live-dot" />{text}</span>;
+}
+
+/** A class for the sake of one thing: a row whose event is the same is not drawn again, 500 times, four times a second. */
+class LiveRow extends Component<{ event: EventDocument }, { open: boolean }> {
+  override state = { open: false };
+
+  override shouldComponentUpdate(next: { event: EventDocument }, state: { open: boolean }) {
+    return next.event !== this.props.event || state.open !== this.state.open;
+  }
+
+  render() {
+    const { event } = this.props;
+    const { open } = this.state;
+    return (
+      <li class={`live-row kind-${event.kind === 'error' || event.failure ? 'bad' : 'plain'}`}>
+        <button type="button" class="live-head" aria-expanded={open} onClick={() => this.setState({ open: !open })}>
+          <span class="live-time">{formatTime(event.time)}</span>
+          <span class="tag live-kind">{event.kind}</span>
+          <span class="live-text"><strong>{event.name === event.kind ? '' : event.name}</strong> {event.message || event.target || event.route}</span>
+          <span class="live-value">{valueOf(event)}</span>
+        </button>
+        {open && <div class="json"><JsonTree value={event} open /></div>}
+      </li>
+    );
+  }
+}
+
+function valueOf(event: EventDocument): string {
+  if (event.value === null || event.value === undefined) return event.failure;
+  const value = event.kind === 'vital' ? formatVital(event.name, event.value) : event.kind === 'request' ? formatDuration(event.value) : String(event.value);
+  return event.kind === 'request' && event.status ? `${event.status} · ${value}` : value;
+}

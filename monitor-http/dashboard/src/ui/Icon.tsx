@@ -1,0 +1,34 @@
+// Line icons on a 16 px grid, drawn with the text's colour.
+
+const PATHS = {
+  check: 'M3.5 8.5l3 3 6-7',
+  warn: 'M8 2.2 14.5 13.5h-13zM8 6.5v3.2M8 11.6v.3',
+  stop: 'M5.4 1.8h5.2l3.6 3.6v5.2l-3.6 3.6H5.4l-3.6-3.6V5.4zM5.8 5.8l4.4 4.4M10.2 5.8l-4.4 4.4',
+  chevron: 'M4 6l4 4 4-4',
+  left: 'M10 3.5 5.5 8l4.5 4.5',
+  right: 'M6 3.5 10.5 8 6 12.5',
+  table: 'M2 3h12v10H2zM2 6.5h12M2 10h12M6.5 6.5V13',
+  chart: 'M2 2.5v11h12M4.8 10.5l2.6-3.4 2.3 1.8L13.4 4',
+  sun: 'M8 5a3 3 0 100 6 3 3 0 000-6zM8 1v1.5M8 13.5V15M1 8h1.5M13.5 8H15M3 3l1 1M12 12l1 1M13 3l-1 1M4 12l-1 1',
+  moon: 'M13.5 9.6A5.8 5.8 0 016.4 2.5a5.8 5.8 0 107.1 7.1z',
+  auto: 'M8 2a6 6 0 100 12A6 6 0 008 2zM8 2v12',
+  close: 'M4 4l8 8M12 4l-8 8',
+  search: 'M7 2.5a4.5 4.5 0 100 9 4.5 4.5 0 000-9zM10.4 10.4 14 14',
+  pause: 'M5.5 3v10M10.5 3v10',
+  play: 'M4.5 2.8v10.4L13 8z',
+  copy: 'M5.5 5.5h8v8h-8zM10.5 5.5v-3h-8v8h3',
+  filter: 'M2 3.5h12M4.5 8h7M6.5 12.5h3',
+  up: 'M8 13V3.5M4 7.2l4-4 4 4',
+  down: 'M8 3v9.5M4 8.8l4 4 4-4',
+  link: 'M6.5 3.5h-4v10h10v-4M9 2.5h4.5V7M13.2 2.8 7 9',
+} as const;
+
+export type IconName = keyof typeof PATHS;
+
+export function Icon({ name }: { name: IconName }) {
+  return (
+    <svg class="icon" viewBox="0 0 16 16" width="16" height="16" fill="none" stroke="currentColor" stroke-width="1.6" stroke-linecap="round" stroke-linejoin="round" aria-hidden="true">
+      <path d={PATHS[name]} />
+    </svg>
+  );
+}
