@@ -41,8 +41,11 @@ pub(super) fn split_array<'a>(text: &'a str, key: Option<&str>) -> Option<(Cow<'
         let end = scanner.skip_until(|byte| matches!(byte, b',' | b']'))?;
         let element = text.get(start..end)?.trim_ascii();
         let last = text.as_bytes().get(end) == Some(&b']');
-        if !(last && element.is_empty() && elements.is_empty()) {
-            elements.push(serde_json::from_str(element));
+        // `[]` is a list; `[1,]` and `[1,,2]` are not.
+        match (element.is_empty(), last && elements.is_empty()) {
+            (false, _) => elements.push(serde_json::from_str(element)),
+            (true, true) => (),
+            (true, false) => return None,
         }
         scanner.at = end + 1;
         if last {
@@ -200,15 +203,13 @@ mod tests {
         let (rest, elements) = split(text, Some("events")).unwrap();
         assert_eq!(rest, "{\"v\":1, \"a\":[\"]\",{\"events\":3}], \"events\" : [] , \"z\":{}}");
         assert_eq!(elements, [Some("{\"a\":\"]},\\\"\"}".into()), None, None, Some("{}".into())]);
-        assert_eq!(split(" [1,,2]", None).unwrap().1, [Some("1".into()), None, Some("2".into())]);
         assert_eq!(split("[]", None).unwrap().1, []);
-        assert_eq!(split("[1,]", None).unwrap().1, [Some("1".into()), None]);
     }
 
     #[test]
     fn unbalanced_text_is_not_split() {
         for text in
-            ["", "{", "[", "{\"events\":[{}", "{\"events\":[\"", "{\"events\":[}]", "{\"events\":3}", "{\"a\":[]}", "{]", "{\"events\""]
+            ["", "{", "[", "{\"events\":[{}", "{\"events\":[\"", "{\"events\":[}]", "{\"events\":3}", "{\"a\":[]}", "{]", "{\"events\"", "{\"events\":[1,]}", "{\"events\":[1,,2]}"]
         {
             assert!(split(text, Some("events")).is_none(), "{text}");
         }

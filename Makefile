@@ -1,0 +1,112 @@
+# Needs Rust, Node with npm, a C toolchain and Debian's packages; everything else is set up by the targets themselves, once.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.PHONY: help demo test check bench faults clean assets engine browser screenshot \
+        test-rust test-sdk test-dashboard test-e2e test-faults fmt
+
+help:
+	@echo "make demo     a shop page, the receiver, the embedded engine and the dashboard on this machine"
+	@echo "make test     every test"
+	@echo "make check    formatting, lints, documentation, types"
+	@echo "make bench    what receiving costs, beside a bare server and a Node service"
+	@echo "make faults   kills, outages, full disks; proves that nothing acknowledged is lost or doubled"
+	@echo "make clean    removes what was built and written here"
+
+## Set-up --------------------------------------------------------------------------------------------------------------
+
+NPM_CI = npm ci --no-audit --no-fund --ignore-scripts
+SDK_SOURCES := $(shell find sdk-ts/src sdk-ts/scripts sdk-ts/*.json sdk-ts/*.mjs -type f 2>/dev/null)
+DASHBOARD_SOURCES := $(shell find monitor-http/dashboard/src monitor-http/dashboard/index.html monitor-http/dashboard/*.json monitor-http/dashboard/*.ts -type f 2>/dev/null)
+
+%/node_modules/.installed: %/package-lock.json
+	cd $* && $(NPM_CI)
+	touch $@
+
+sdk-ts/dist/.built: sdk-ts/node_modules/.installed $(SDK_SOURCES)
+	cd sdk-ts && npm run --silent build
+	touch $@
+
+monitor-http/dashboard/dist/.built: monitor-http/dashboard/node_modules/.installed $(DASHBOARD_SOURCES)
+	cd monitor-http/dashboard && npm run --silent build
+	touch $@
+
+# What the receiver serves is compiled into it: the crate needs no Node where it is used.
+monitor-http/assets/.copied: sdk-ts/dist/.built monitor-http/dashboard/dist/.built
+	rm -rf monitor-http/assets/sdk monitor-http/assets/dashboard && mkdir -p monitor-http/assets/sdk
+	cp sdk-ts/dist/monitor.iife.js monitor-http/assets/sdk/monitor.js
+	cp -r monitor-http/dashboard/dist monitor-http/assets/dashboard
+	rm -f monitor-http/assets/dashboard/.built
+	touch $@
+
+assets: monitor-http/assets/.copied
+
+# The engine library: a pinned version, checked, fetched once per machine.
+engine:
+	cargo build --locked -p monitor-engine
+	./target/debug/monitor-engine fetch
+
+# Chromium, for the browser tests.
+browser:
+	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq chromium; }
+
+## Running -------------------------------------------------------------------------------------------------------------
+
+demo: assets engine
+	cargo run --locked --example quickstart
+
+## Checking ------------------------------------------------------------------------------------------------------------
+
+check: assets
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --all-features
+	cd sdk-ts && npm run --silent check && npm run --silent size
+	cd monitor-http/dashboard && npm run --silent check
+	./scripts/check-text
+
+fmt:
+	cargo fmt --all
+
+test: test-sdk test-dashboard test-rust test-e2e test-faults
+
+test-sdk: sdk-ts/dist/.built browser
+	cd sdk-ts && npm test --silent && npm run --silent test:browser
+
+test-dashboard: monitor-http/dashboard/dist/.built browser
+	cd monitor-http/dashboard && npm test --silent && npm run --silent test:browser
+
+test-rust: assets engine
+	cargo test --locked --workspace --all-features
+
+test-e2e: assets engine browser tests/e2e/node_modules/.installed
+	cargo build --locked --example quickstart
+	cd tests/e2e && npm test --silent
+
+test-faults: assets engine
+	cargo build --locked --example quickstart -p monitor-kit
+	cargo run --locked -p monitor-bench --bin faults -- --receiver target/debug/examples/quickstart --engine target/debug/monitor-engine --short
+
+# The picture in the README, made by the end-to-end test.
+screenshot: assets engine browser tests/e2e/node_modules/.installed
+	cargo build --locked --example quickstart
+	cd tests/e2e && MONITOR_SCREENSHOT=../../docs/dashboard.png npm test --silent
+
+## Measuring -----------------------------------------------------------------------------------------------------------
+
+release: assets engine
+	cargo build --locked --release --example quickstart
+	cargo build --locked --release -p monitor-bench -p monitor-engine
+.PHONY: release
+
+bench: release bench/peers/node/node_modules/.installed
+	./target/release/ingest --receiver target/release/examples/quickstart --floor target/release/floor
+
+faults: release
+	./target/release/faults --receiver target/release/examples/quickstart --engine target/release/monitor-engine
+
+clean:
+	cargo clean
+	rm -rf data test-output monitor-http/assets/{sdk,dashboard,.copied} monitor-http/dashboard/dist sdk-ts/dist
+	rm -rf sdk-ts/node_modules monitor-http/dashboard/node_modules tests/e2e/node_modules bench/peers/node/node_modules

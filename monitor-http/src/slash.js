@@ -1,0 +1,1 @@
+location.pathname.endsWith('/')||location.replace(location.pathname+'/'+location.search+location.hash)

@@ -1,0 +1,39 @@
+//! ClickHouse for Monitor Kit: a sink that writes each event once, a store that answers questions, and their schema.
+//!
+//! ```no_run
+//! use monitor_core::{Counts, Integration, Setup};
+//! use monitor_sink_clickhouse::ClickHouse;
+//!
+//! # fn main() -> Result<(), monitor_core::BoxError> {
+//! let mut setup = Setup::new(std::sync::Arc::new(Counts::new()));
+//! Box::new(ClickHouse::new("http://localhost:8123").retention_days(30)).install(&mut setup)?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Modules, in the order of an event's way
+//!
+//! - `config`: what a host says; installs sink and store.
+//! - `schema`: the tables, as numbered migrations.
+//! - `sink`: one batch, one insert; three layers against copies, `window` is one of them.
+//! - `row`, `block`: events to columns, columns to bytes.
+//! - `classify`: what an error of the server means.
+//! - [`embedded`]: the engine as a helper process of this one.
+//! - `query`: questions to SQL, rows to answers; `sql` keeps outside text out of statements.
+
+mod block;
+mod classify;
+mod config;
+mod connection;
+pub mod embedded;
+mod query;
+mod row;
+mod schema;
+mod sink;
+mod sql;
+mod window;
+
+pub use config::{ClickHouse, ConfigError};
+pub use query::ClickHouseStore;
+pub use schema::SchemaError;
+pub use sink::ClickHouseSink;

@@ -1,0 +1,357 @@
+//! What becomes of accepted events: batches, retries, refusals, crashes, expiry, the end.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::print_stdout, clippy::cast_possible_truncation)] // a test may fail loudly
+
+mod common;
+
+use std::{
+    sync::{Arc, atomic::{AtomicU32, Ordering::SeqCst}},
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use common::*;
+use monitor_core::{Batch, Counts, Gauge, Labelled, SendError, Sink, Transport, WriteError, testing, testing::MemorySink};
+use monitor_transport::{Durability, SpoolError};
+
+fn memory() -> (Arc<MemorySink>, Arc<dyn Sink>) {
+    let sink = Arc::new(MemorySink::new("main"));
+    (sink.clone(), sink)
+}
+
+#[tokio::test]
+async fn accepted_events_are_delivered_in_order_and_then_deleted() {
+    let dir = tempfile::tempdir().unwrap();
+    let (sink, lane) = memory();
+    let (spool, counts) = open(dir.path(), &[&lane]).await;
+    send_all(&spool, 0..50).await;
+    assert!(spool.flush(SOON).await);
+    assert_eq!(ids(&sink.batches()), pairs(0..50));
+    assert_eq!(counts.labelled(Labelled::Delivered, "main"), 100);
+    assert_eq!(spool.pending("main"), Some(0));
+    eventually("the entries are deleted", || spool.bytes() == 0).await;
+    eventually("the gauges say so", || counts.gauge(Gauge::SpoolBytes, "") == 0 && counts.gauge(Gauge::SpoolEvents, "main") == 0).await;
+    assert!(spool.close(SOON).await);
+    assert!(matches!(spool.send(pair(1)).await, Err(SendError::Closed)));
+}
+
+#[tokio::test]
+async fn events_accepted_before_a_restart_are_delivered_after_it() {
+    let dir = tempfile::tempdir().unwrap();
+    for durability in [Durability::Fsync, Durability::Os] {
+        let spool = builder(dir.path()).durability(durability).open(Vec::new(), Arc::new(Counts::new())).await.unwrap();
+        send_all(&spool, 0..20).await;
+        assert!(spool.close(SOON).await);
+        let (sink, lane) = memory();
+        let (spool, counts) = open(dir.path(), &[&lane]).await;
+        assert!(spool.flush(SOON).await);
+        assert_eq!((ids(&sink.batches()), counts.labelled(Labelled::Delivered, "main")), (pairs(0..20), 40));
+        eventually("the entries are deleted", || spool.bytes() == 0).await;
+        assert!(spool.close(SOON).await);
+    }
+}
+
+#[tokio::test]
+async fn a_crash_between_write_and_confirm_offers_the_same_batch_again() {
+    let (dir, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let sink = holding();
+    let lane: Arc<dyn Sink> = sink.clone();
+    let (spool, _) = open(dir.path(), &[&lane]).await;
+    send_all(&spool, 0..10).await;
+    eventually("the first batch is offered", || !sink.offered.lock().unwrap().is_empty()).await;
+    send_all(&spool, 10..20).await;
+    let left = leave(dir.path(), copy.path());
+    let before = sink.offered.lock().unwrap()[0].clone();
+
+    let (after, lane) = memory();
+    let (second, _) = open(&left, &[&lane]).await;
+    assert!(second.flush(SOON).await);
+    let batches = after.batches();
+    assert_eq!(batches[0].id(), before.id());
+    assert_eq!(ids(&batches[..1]), ids(std::slice::from_ref(&before)));
+    assert!(!batches[0].is_repeated());
+    assert_eq!(ids(&batches), pairs(0..20));
+    assert!(second.close(SOON).await);
+    assert!(before.id().as_str().len() <= 200);
+    spool.close(Duration::from_millis(100)).await;
+}
+
+#[tokio::test]
+async fn a_retryable_error_repeats_the_same_batch_and_respects_the_wish_to_wait() {
+    let dir = tempfile::tempdir().unwrap();
+    let (sink, lane) = memory();
+    sink.fail_next(WriteError::retryable("down"));
+    sink.fail_next(WriteError::retryable("busy").after(Duration::from_millis(300)));
+    let (spool, counts) = open(dir.path(), &[&lane]).await;
+    let start = Instant::now();
+    send_all(&spool, 0..1).await;
+    assert!(spool.flush(SOON).await);
+    assert!(start.elapsed() >= Duration::from_millis(300));
+    let offered = sink.offered();
+    assert_eq!(offered.len(), 3);
+    assert!(offered.iter().all(|batch| batch.id() == offered[0].id() && ids(std::slice::from_ref(batch)) == pairs(0..1)));
+    assert_eq!(counts.labelled(Labelled::Retried, "main"), 2);
+    assert!(spool.close(SOON).await);
+}
+
+#[tokio::test]
+async fn one_poisoned_event_ends_alone_in_the_dead_letters_and_can_be_sent_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let (sink, lane) = memory();
+    sink.poison("bad");
+    let other = Arc::new(MemorySink::new("other"));
+    let other_lane: Arc<dyn Sink> = other.clone();
+    let (spool, counts) = open(dir.path(), &[&lane, &other_lane]).await;
+    let mut names = vec!["good"; 99];
+    names.insert(57, "bad");
+    spool.send(testing::envelope(0, &names)).await.unwrap();
+    assert!(spool.flush(SOON).await);
+    assert_eq!(ids(&sink.batches()), (0..100).filter(|&id| id != 57).collect::<Vec<_>>());
+    let offered = sink.offered();
+    assert!(offered[1..].iter().all(Batch::is_repeated) && offered.len() < 20, "{}", offered.len());
+    assert_eq!((counts.labelled(Labelled::Delivered, "main"), counts.labelled(Labelled::DeadLettered, "main")), (99, 1));
+
+    let letters = spool.dead_letters(10).await.unwrap();
+    assert_eq!(letters.len(), 1);
+    assert_eq!((letters[0].event.0, letters[0].sink.as_str(), letters[0].project.as_str()), (57, "main", "shop"));
+    assert_eq!(letters[0].reason, "the sink refuses the batch: an event is named bad");
+    assert_eq!(letters[0].envelope.as_ref().unwrap().events[0].name, "bad");
+    eventually("the gauge counts it", || counts.gauge(Gauge::DeadLetters, "main") == 1).await;
+
+    assert_eq!(spool.requeue_dead_letters("unknown").await.unwrap(), 0);
+    sink.poison("nothing");
+    assert_eq!(spool.requeue_dead_letters("main").await.unwrap(), 1);
+    assert!(spool.flush(SOON).await);
+    assert_eq!(ids(&sink.batches()).last(), Some(&57));
+    assert_eq!(other.events().len(), 100, "the other sink does not get it twice");
+    assert!(spool.dead_letters(10).await.unwrap().is_empty());
+    assert_eq!(counts.labelled(Labelled::Requeued, "main"), 1);
+    eventually("the entries are deleted", || spool.bytes() == 0).await;
+    assert!(spool.close(SOON).await);
+}
+
+/// Refuses what holds event 3, and then fails for everything.
+struct RefusesThenFails(MemorySink);
+
+#[async_trait]
+impl Sink for RefusesThenFails {
+    fn name(&self) -> &str {
+        "main"
+    }
+
+    async fn write(&self, batch: &Batch) -> Result<(), WriteError> {
+        let first = self.0.offered().is_empty();
+        self.0.write(batch).await?;
+        if first { Err(WriteError::rejected("something in it")) } else { Err(WriteError::retryable("down")) }
+    }
+}
+
+#[tokio::test]
+async fn a_crash_in_the_middle_of_halving_offers_the_whole_as_possibly_repeated() {
+    let (dir, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let sink = Arc::new(RefusesThenFails(MemorySink::new("main")));
+    let lane: Arc<dyn Sink> = sink.clone();
+    let (spool, _) = open(dir.path(), &[&lane]).await;
+    spool.send(testing::envelope(0, &["a"; 8])).await.unwrap();
+    eventually("a half is offered", || sink.0.offered().len() > 2).await;
+    let left = leave(dir.path(), copy.path());
+    let (after, lane) = memory();
+    let (second, _) = open(&left, &[&lane]).await;
+    assert!(second.flush(SOON).await);
+    assert_eq!(after.batches()[0].id(), sink.0.offered()[0].id());
+    assert!(after.batches()[0].is_repeated() && !sink.0.offered()[0].is_repeated());
+    assert!(second.close(SOON).await);
+    spool.close(SOON).await;
+}
+
+#[tokio::test]
+async fn dead_letters_are_bounded_and_the_oldest_go_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let (sink, lane) = memory();
+    sink.poison("bad");
+    let counts = Arc::new(Counts::new());
+    let spool = builder(dir.path()).keep_dead_letters(3, 1 << 20).open(vec![lane], counts.clone()).await.unwrap();
+    spool.send(testing::envelope(0, &["bad"; 8])).await.unwrap();
+    assert!(spool.flush(SOON).await);
+    let kept: Vec<_> = spool.dead_letters(10).await.unwrap().iter().map(|letter| letter.event.0).collect();
+    assert_eq!(kept, [7, 6, 5]);
+    assert_eq!((counts.labelled(Labelled::DeadLettered, "main"), counts.labelled(Labelled::Dropped, "dead_letters_full")), (8, 5));
+    assert!(spool.close(SOON).await);
+}
+
+/// Panics at first.
+struct Panicking(MemorySink, AtomicU32);
+
+#[async_trait]
+impl Sink for Panicking {
+    fn name(&self) -> &str {
+        "main"
+    }
+
+    async fn write(&self, batch: &Batch) -> Result<(), WriteError> {
+        assert!(self.1.fetch_add(1, SeqCst) >= 2, "a fault of the sink");
+        self.0.write(batch).await
+    }
+}
+
+#[tokio::test]
+async fn a_sink_that_panics_gets_the_batch_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let sink = Arc::new(Panicking(MemorySink::new("main"), AtomicU32::new(0)));
+    let lane: Arc<dyn Sink> = sink.clone();
+    let (spool, counts) = open(dir.path(), &[&lane]).await;
+    send_all(&spool, 0..3).await;
+    assert!(spool.flush(SOON).await);
+    assert_eq!(ids(&sink.0.batches()), pairs(0..3));
+    assert_eq!(counts.labelled(Labelled::Restarts, "main"), 2);
+    assert!(spool.close(SOON).await);
+}
+
+#[tokio::test]
+async fn a_batch_ends_at_its_limits_without_cutting_envelopes() {
+    let dir = tempfile::tempdir().unwrap();
+    let spool = builder(dir.path()).open(Vec::new(), Arc::new(Counts::new())).await.unwrap();
+    send_all(&spool, 0..30).await;
+    assert!(spool.close(SOON).await);
+    for (events, bytes) in [(7, u64::MAX), (u64::MAX >> 1, 1000)] {
+        let copy = tempfile::tempdir().unwrap();
+        let (sink, lane) = memory();
+        let left = leave(dir.path(), copy.path());
+        let spool = builder(&left).batch(events, bytes).open(vec![lane], Arc::new(Counts::new())).await.unwrap();
+        assert!(spool.flush(SOON).await);
+        assert_eq!(ids(&sink.batches()), pairs(0..30));
+        let sizes: Vec<_> = sink.batches().iter().map(Batch::len).collect();
+        assert!(sizes.iter().all(|&size| (2..=8).contains(&size)) && sizes.len() > 5, "{sizes:?}");
+        assert!(spool.close(SOON).await);
+    }
+}
+
+#[tokio::test]
+async fn every_sink_gets_everything_and_a_slow_one_holds_up_only_itself() {
+    let dir = tempfile::tempdir().unwrap();
+    let quick = Arc::new(MemorySink::new("quick"));
+    let quick_lane: Arc<dyn Sink> = quick.clone();
+    let slow = holding();
+    let slow_lane: Arc<dyn Sink> = slow.clone();
+    let (spool, counts) = open(dir.path(), &[&quick_lane, &slow_lane]).await;
+    send_all(&spool, 0..10).await;
+    eventually("the quick one has all", || quick.events().len() == 20).await;
+    assert!(!spool.flush(Duration::from_millis(50)).await);
+    eventually("the gauges differ", || counts.gauge(Gauge::SpoolEvents, "quick") == 0 && counts.gauge(Gauge::SpoolEvents, "main") == 20).await;
+    assert!(spool.bytes() > 0);
+    slow.held.store(false, SeqCst);
+    assert!(spool.flush(SOON).await);
+    eventually("the entries are deleted", || spool.bytes() == 0).await;
+    assert!(spool.close(SOON).await);
+}
+
+#[tokio::test]
+async fn a_new_sink_starts_at_the_oldest_entry_and_a_removed_one_pins_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let stuck = holding();
+    let lane: Arc<dyn Sink> = stuck.clone();
+    let (spool, _) = open(dir.path(), &[&lane]).await;
+    send_all(&spool, 0..10).await;
+    assert!(!spool.close(Duration::from_millis(200)).await);
+    let added = Arc::new(MemorySink::new("added"));
+    let lane: Arc<dyn Sink> = added.clone();
+    let (spool, _) = open(dir.path(), &[&lane]).await;
+    assert!(spool.flush(SOON).await);
+    assert_eq!(ids(&added.batches()), pairs(0..10));
+    eventually("the entries are deleted", || spool.bytes() == 0).await;
+    assert!(spool.close(SOON).await);
+}
+
+#[tokio::test]
+async fn old_entries_expire_but_never_those_of_an_open_batch() {
+    let dir = tempfile::tempdir().unwrap();
+    let sink = holding();
+    let counts = Arc::new(Counts::new());
+    let age = Duration::from_millis(400);
+    let spool = builder(dir.path()).max_age(age).open(vec![sink.clone()], counts.clone()).await.unwrap();
+    send_all(&spool, 0..5).await;
+    eventually("a batch is open", || !sink.offered.lock().unwrap().is_empty()).await;
+    let open = ids(&sink.offered.lock().unwrap()[..1]);
+    send_all(&spool, 5..10).await;
+    eventually("the rest expires", || counts.labelled(Labelled::Expired, "main") as usize == 20 - open.len()).await;
+    assert_eq!(spool.pending("main"), Some(open.len() as u64));
+    sink.held.store(false, SeqCst);
+    assert!(spool.flush(SOON).await);
+    assert_eq!(ids(&sink.offered.lock().unwrap()), open);
+    let (delivered, expired) = (counts.labelled(Labelled::Delivered, "main"), counts.labelled(Labelled::Expired, "main"));
+    assert_eq!((delivered as usize, delivered + expired), (open.len(), 20));
+    eventually("the entries are deleted", || spool.bytes() == 0).await;
+    assert!(spool.close(SOON).await);
+}
+
+#[tokio::test]
+async fn what_expires_without_a_sink_is_counted_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let counts = Arc::new(Counts::new());
+    let spool = builder(dir.path()).max_age(Duration::from_millis(50)).open(Vec::new(), counts.clone()).await.unwrap();
+    send_all(&spool, 0..5).await;
+    eventually("all expires", || counts.labelled(Labelled::Expired, "no_sink") == 10 && spool.bytes() == 0).await;
+    assert!(spool.close(SOON).await);
+}
+
+#[tokio::test]
+async fn closing_ends_in_time_although_a_sink_hangs_and_loses_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let sink = holding();
+    let lane: Arc<dyn Sink> = sink.clone();
+    let (spool, _) = open(dir.path(), &[&lane]).await;
+    send_all(&spool, 0..10).await;
+    eventually("the sink hangs", || !sink.offered.lock().unwrap().is_empty()).await;
+    let start = Instant::now();
+    assert!(!spool.close(Duration::from_millis(500)).await);
+    assert!(start.elapsed() < Duration::from_millis(900), "{:?}", start.elapsed());
+    let (after, lane) = memory();
+    let (spool, _) = open(dir.path(), &[&lane]).await;
+    assert!(spool.flush(SOON).await);
+    assert_eq!(ids(&after.batches()), pairs(0..10));
+    assert_eq!(after.batches()[0].id(), sink.offered.lock().unwrap()[0].id());
+    assert!(spool.close(SOON).await);
+}
+
+#[tokio::test]
+async fn closing_while_a_sink_is_down_does_not_wait_for_the_back_off() {
+    let dir = tempfile::tempdir().unwrap();
+    let (sink, lane) = memory();
+    sink.fail_next(WriteError::retryable("down").after(Duration::from_secs(3600)));
+    let (spool, _) = open(dir.path(), &[&lane]).await;
+    send_all(&spool, 0..1).await;
+    eventually("the sink failed", || !sink.offered().is_empty()).await;
+    let start = Instant::now();
+    assert!(spool.close(SOON).await);
+    assert!(start.elapsed() < Duration::from_secs(2));
+}
+
+#[tokio::test]
+async fn names_of_sinks_must_be_usable_and_differ() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = |names: Vec<&str>| {
+        let sinks = names.into_iter().map(|name| Arc::new(MemorySink::new(name)) as Arc<dyn Sink>).collect();
+        builder(dir.path()).open(sinks, Arc::new(Counts::new()))
+    };
+    assert!(matches!(open(vec!["a", "a"]).await, Err(SpoolError::DuplicateSink(_))));
+    assert!(matches!(open(vec![""]).await, Err(SpoolError::BadSinkName(_))));
+    assert!(matches!(open(vec![&"x".repeat(65)]).await, Err(SpoolError::BadSinkName(_))));
+}
+
+#[tokio::test]
+async fn a_sender_that_went_away_harms_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    let (sink, lane) = memory();
+    let spool = builder(dir.path()).commit_delay(Duration::from_millis(20)).open(vec![lane], Arc::new(Counts::new())).await.unwrap();
+    for n in 0..20 {
+        // Gives up while the group is being gathered: the envelope is taken all the same, or not at all.
+        let _ = tokio::time::timeout(Duration::from_millis(1), spool.send(pair(n))).await;
+    }
+    send_all(&spool, [99]).await;
+    assert!(spool.flush(SOON).await);
+    let got = ids(&sink.batches());
+    assert_eq!(got.last(), Some(&991));
+    let mut unique = got.clone();
+    unique.dedup();
+    assert_eq!(unique, got);
+    assert!(spool.close(SOON).await);
+}

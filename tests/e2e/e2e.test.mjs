@@ -1,0 +1,182 @@
+// The whole road: a real browser does each thing once on the demo page and leaves at once; then the query API returns
+// exactly those events, once each, and the dashboard shows them.
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { chromium } from 'playwright-core';
+
+const here = dirname(fileURLToPath(import.meta.url));
+const root = resolve(here, '../..');
+const receiver = process.env.MONITOR_QUICKSTART ?? join(root, 'target/debug/examples/quickstart');
+const flags = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
+
+let base;
+let shop;
+let server;
+let browser;
+let data;
+
+const freeAddress = () => new Promise((done) => {
+  const probe = createServer().listen(0, '127.0.0.1', () => {
+    const { port } = probe.address();
+    probe.close(() => done(`127.0.0.1:${port}`));
+  });
+});
+
+before(async () => {
+  data = mkdtempSync(join(tmpdir(), 'monitor-e2e-'));
+  const [listen, shopListen, internal] = await Promise.all([freeAddress(), freeAddress(), freeAddress()]);
+  base = `http://${listen}`;
+  shop = `http://${shopListen}/shop/`;
+  const args = ['--listen', listen, '--shop', shopListen, '--internal', internal, '--data', data];
+  server = spawn(receiver, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  await new Promise((ready, failed) => {
+    server.once('exit', (code) => failed(new Error(`the receiver ended with ${code}`)));
+    server.stdout.on('data', (text) => { if (String(text).includes('ready')) ready(); });
+  });
+  browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: flags });
+});
+
+after(async () => {
+  await browser?.close();
+  if (server && server.exitCode === null) {
+    const ended = new Promise((done) => server.once('exit', done));
+    server.kill('SIGTERM');
+    assert.equal(await ended, 0, 'the receiver ends with 0 after SIGTERM');
+  }
+  if (data) rmSync(data, { recursive: true, force: true });
+});
+
+const ask = async (path, question) => {
+  const answer = await fetch(`${base}${path}`, { method: 'POST', body: JSON.stringify(question), headers: { 'content-type': 'application/json' } });
+  assert.equal(answer.status, 200, await answer.clone().text());
+  return answer.json();
+};
+
+const events = async () => {
+  const now = Date.now();
+  const { events, next } = await ask('/query/events', { project: 'shop', from: now - 3_600_000, to: now + 60_000, order: 'oldest', limit: 1000 });
+  assert.equal(next, null);
+  return events;
+};
+
+/** Waits until the condition holds for what the query API returns; then a little longer, for what comes too much. */
+const eventually = async (enough) => {
+  const deadline = Date.now() + 30_000;
+  let found = [];
+  while (Date.now() < deadline) {
+    found = await events();
+    if (enough(found)) break;
+    await new Promise((wait) => setTimeout(wait, 200));
+  }
+  await new Promise((wait) => setTimeout(wait, 2_500));
+  return events();
+};
+
+const tally = (list) => Object.fromEntries([...list.reduce((all, key) => all.set(key, (all.get(key) ?? 0) + 1), new Map())].sort());
+
+test('the events of a page are queryable exactly once, with the right kinds, names and page', async () => {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 720 } });
+  const page = await context.newPage();
+  await page.goto(shop);
+  await page.waitForFunction(() => 'MonitorKit' in window);
+  await page.waitForTimeout(600);
+  const answered = (path) => page.waitForResponse((response) => response.url().includes(path));
+  await page.click('#throw');
+  await page.click('#reject');
+  await Promise.all([answered('/shop/api/checkout'), page.click('#fail-request')]);
+  await Promise.all([answered('/shop/api/cart'), page.click('#ok-request')]);
+  await Promise.all([answered('/shop/missing.png'), page.click('#missing-image')]);
+  await page.click('#shift-layout');
+  await page.waitForSelector('.banner');
+  await page.click('#slow-click');
+  await page.click('#track');
+  await page.click('#page-cart');
+  assert.equal(await page.evaluate(() => location.pathname), '/shop/cart');
+  // Away at once: nothing waits for a timer.
+  await page.goto('about:blank');
+
+  const wanted = {
+    click: 9, page_view: 2, 'error:TypeError': 1, 'error:RangeError': 1, 'error:ResourceError': 1, 'request:200': 1, 'request:500': 1,
+    'track:purchase': 1, 'vital:CLS': 1, 'vital:FCP': 1, 'vital:INP': 1, 'vital:LCP': 1, 'vital:TTFB': 1,
+  };
+  const label = ({ kind, name, status }) => (kind === 'request' ? `request:${status}` : ['click', 'page_view'].includes(kind) ? kind : `${kind}:${name}`);
+  const total = Object.values(wanted).reduce((sum, n) => sum + n, 0);
+  const found = await eventually((list) => list.length >= total);
+  assert.deepEqual(tally(found.map(label)), Object.fromEntries(Object.entries(wanted).sort()));
+
+  assert.equal(new Set(found.map(({ id }) => id)).size, found.length, 'ids are unique');
+  assert.equal(new Set(found.map(({ session }) => session)).size, 1, 'one session');
+  assert.ok(found.every(({ release, environment, browser, os }) => release === 'shop@1.0.0' && environment === 'demo' && browser && os));
+  const one = (match) => { const list = found.filter(match); assert.equal(list.length, 1); return list[0]; };
+  const error = one(({ name }) => name === 'TypeError');
+  assert.match(error.message, /undefined/);
+  assert.match(error.fingerprint, /^[0-9a-f]{16}$/);
+  assert.match(error.data.stack, /shop\.js/);
+  assert.ok(error.data.breadcrumbs.length > 0);
+  assert.equal(error.route, '/shop/');
+  assert.equal(one(({ name }) => name === 'RangeError').data.mechanism, 'onunhandledrejection');
+  assert.match(one(({ name }) => name === 'ResourceError').target, /\/shop\/missing\.png$/);
+  const failed = one(({ status }) => status === 500);
+  assert.deepEqual([failed.method, failed.failure], ['POST', 'http']);
+  assert.doesNotMatch(JSON.stringify(found), /not-for-the-dashboard/, 'secrets of URLs never arrive');
+  assert.equal(one(({ kind }) => kind === 'track').value, 9.5);
+  assert.deepEqual(found.filter(({ kind }) => kind === 'page_view').map(({ route }) => route), ['/shop/', '/shop/cart']);
+  assert.ok(found.filter(({ kind }) => kind === 'vital').every(({ value, route }) => value >= 0 && route === '/shop/'), 'vitals belong to the page that was loaded');
+  assert.ok(one(({ name }) => name === 'CLS').value > 0.01, 'the shift was seen');
+  assert.ok(one(({ name }) => name === 'INP').value >= 200, 'the blocked click was seen');
+  assert.deepEqual(
+    found.filter(({ kind }) => kind === 'click').map(({ target }) => target.match(/#([\w-]+)/)?.[1]).sort(),
+    ['fail-request', 'missing-image', 'ok-request', 'page-cart', 'reject', 'shift-layout', 'slow-click', 'throw', 'track'],
+  );
+  await context.close();
+});
+
+test('the dashboard shows them', async () => {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 900 } });
+  const page = await context.newPage();
+  const problems = [];
+  page.on('console', (message) => { if (message.type() === 'error') problems.push(message.text()); });
+  page.on('pageerror', (error) => problems.push(String(error)));
+  await page.goto(`${base}/`);
+  await page.waitForFunction(() => /LCP/.test(document.body.innerText) && /Page views/i.test(document.body.innerText));
+  await page.waitForTimeout(2_500);
+  const output = resolve(root, 'test-output/e2e');
+  mkdirSync(output, { recursive: true });
+  await page.screenshot({ path: join(output, 'overview.png') });
+  if (process.env.MONITOR_SCREENSHOT) await page.screenshot({ path: resolve(here, process.env.MONITOR_SCREENSHOT) });
+  await page.getByRole('link', { name: 'Errors' }).first().click();
+  await page.getByText('RangeError').first().waitFor();
+  await page.screenshot({ path: join(output, 'errors.png') });
+  await page.getByText('TypeError').first().click();
+  await page.getByText('shop.js').first().waitFor();
+  await page.screenshot({ path: join(output, 'error.png') });
+  assert.deepEqual(problems, []);
+  await context.close();
+});
+
+test('a live viewer sees an event as it arrives, and the query API returns it once', async () => {
+  const live = await fetch(`${base}/live?project=shop&kinds=track`);
+  assert.equal(live.status, 200);
+  const reader = live.body.pipeThrough(new TextDecoderStream()).getReader();
+  const sent = Date.now();
+  const id = '0193480e7c1b7cc2a5d2c0a1f1e2d3c4';
+  const envelope = { v: 1, sent_at: sent, events: [{ id, kind: 'track', name: 'seen-live', time: sent }] };
+  const answer = await fetch(`${base}/api/shop/events?key=demo-key`, { method: 'POST', body: JSON.stringify(envelope) });
+  assert.deepEqual([answer.status, await answer.json()], [202, { accepted: 1, rejected: [] }]);
+  let text = '';
+  while (!text.includes('seen-live')) {
+    const { value, done } = await reader.read();
+    assert.ok(!done, text);
+    text += value;
+  }
+  console.log(`seen live after ${Date.now() - sent} ms`);
+  await reader.cancel();
+  const found = await eventually((list) => list.some(({ name }) => name === 'seen-live'));
+  assert.equal(found.filter(({ name }) => name === 'seen-live').length, 1);
+});
