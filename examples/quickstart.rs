@@ -120,7 +120,9 @@ async fn run() -> Result<(), Box<dyn std::error::Error>> {
         let _ = stop.wait_for(|stop| *stop).await;
     };
     let shop_task = tokio::spawn(
-        axum::serve(shop, shop_pages(format!("http://{address}"), dsn.clone())).with_graceful_shutdown(stopped(stop.subscribe())).into_future(),
+        axum::serve(shop, shop_pages(format!("http://{address}"), dsn.clone()))
+            .with_graceful_shutdown(stopped(stop.subscribe()))
+            .into_future(),
     );
     let internal_task = tokio::spawn(internal.serve(monitor.service().internal(), stopped(stop.subscribe())));
     let serving = tokio::spawn(server.serve(monitor.service(), stopped(stop.subscribe())));

@@ -44,8 +44,7 @@ impl Client {
             }
         };
         sender.ready().await?;
-        let request =
-            Request::post(path).header("host", "localhost").header("content-type", content_type).body(Full::new(body))?;
+        let request = Request::post(path).header("host", "localhost").header("content-type", content_type).body(Full::new(body))?;
         let answer = sender.send_request(request).await?;
         let status = answer.status().as_u16();
         let body = answer.into_body().collect().await?.to_bytes();

@@ -29,7 +29,8 @@ pub fn event(id: u128, seq: usize, mark: &str) -> String {
     match fastrand::u8(..10) {
         0 => error(id, seq, now, mark),
         1..=4 => {
-            let (name, value) = [("LCP", 2_300.0), ("INP", 120.0), ("CLS", 0.08), ("FCP", 1_100.0), ("TTFB", 400.0)][usize::from(fastrand::u8(..5))];
+            let (name, value) =
+                [("LCP", 2_300.0), ("INP", 120.0), ("CLS", 0.08), ("FCP", 1_100.0), ("TTFB", 400.0)][usize::from(fastrand::u8(..5))];
             let value = value * (0.5 + fastrand::f64());
             format!(
                 r##"{{"id":"{id:032x}","seq":{seq},"time":{now},"kind":"vital","name":"{name}","value":{value:.4},"attributes":{{"rating":"good","target":"main > section#hero > img.product","navigation_type":"navigate"}},"data":{{"mark":"{mark}","id":"v5-{now}-{id:x}","delta":{value:.4},"attribution":{{"element":"main > section#hero > img.product","url":"https://cdn.shop.example/images/products/striped-mug-1280.avif","timeToFirstByte":412.3,"resourceLoadDelay":120.4,"resourceLoadDuration":610.9,"elementRenderDelay":88.1,"phases":{}}}}}}}"##,

@@ -43,8 +43,13 @@ fn envelope(n: u128) -> Result<Envelope, Box<dyn Error>> {
         let id = EventId(n.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835) ^ i);
         let mut event = Event::new(id, 1_732_096_800_123, Kind::Error, "TypeError");
         event.attributes.insert("target".into(), format!("#item-{}", n % 1000));
-        let stack: String = (0..6).map(|frame| format!("at fn{}_{frame} (https://shop.example/assets/app.{:08x}.js:1:{})\\n", i, n, 1000 * frame + 7)).collect();
-        event.data = serde_json::value::RawValue::from_string(format!(r#"{{"message":"x is undefined","stack":"{stack}","session":"{:032x}"}}"#, id.0))?;
+        let stack: String = (0..6)
+            .map(|frame| format!("at fn{}_{frame} (https://shop.example/assets/app.{:08x}.js:1:{})\\n", i, n, 1000 * frame + 7))
+            .collect();
+        event.data = serde_json::value::RawValue::from_string(format!(
+            r#"{{"message":"x is undefined","stack":"{stack}","session":"{:032x}"}}"#,
+            id.0
+        ))?;
         events.push(event);
     }
     Ok(Envelope { origin, events })

@@ -1,5 +1,12 @@
 //! Damaged files: nothing panics, nothing blocks, what can be read is delivered, and the damaged files are kept.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::print_stdout, clippy::cast_possible_truncation)] // a test may fail loudly
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::cast_possible_truncation
+)] // a test may fail loudly
 
 mod common;
 
@@ -48,7 +55,9 @@ async fn one_damaged_entry_is_quarantined_and_the_others_are_delivered() {
     let dir = tempfile::tempdir().unwrap();
     stored(dir.path(), 20).await;
     let database = rusqlite::Connection::open(dir.path().join("spool.db")).unwrap();
-    database.execute("UPDATE entry SET payload = CAST(substr(payload, 1, 40) || x'00' || substr(payload, 42) AS BLOB) WHERE seq = 7", []).unwrap();
+    database
+        .execute("UPDATE entry SET payload = CAST(substr(payload, 1, 40) || x'00' || substr(payload, 42) AS BLOB) WHERE seq = 7", [])
+        .unwrap();
     database.execute("UPDATE entry SET project = 'other' WHERE seq = 9", []).unwrap();
     drop(database);
     let (got, counts) = delivered(dir.path()).await;

@@ -1,10 +1,20 @@
 //! What becomes of accepted events: batches, retries, refusals, crashes, expiry, the end.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::print_stdout, clippy::cast_possible_truncation)] // a test may fail loudly
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::cast_possible_truncation
+)] // a test may fail loudly
 
 mod common;
 
 use std::{
-    sync::{Arc, atomic::{AtomicU32, Ordering::SeqCst}},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::SeqCst},
+    },
     time::{Duration, Instant},
 };
 
@@ -236,7 +246,8 @@ async fn every_sink_gets_everything_and_a_slow_one_holds_up_only_itself() {
     send_all(&spool, 0..10).await;
     eventually("the quick one has all", || quick.events().len() == 20).await;
     assert!(!spool.flush(Duration::from_millis(50)).await);
-    eventually("the gauges differ", || counts.gauge(Gauge::SpoolEvents, "quick") == 0 && counts.gauge(Gauge::SpoolEvents, "main") == 20).await;
+    eventually("the gauges differ", || counts.gauge(Gauge::SpoolEvents, "quick") == 0 && counts.gauge(Gauge::SpoolEvents, "main") == 20)
+        .await;
     assert!(spool.bytes() > 0);
     slow.held.store(false, SeqCst);
     assert!(spool.flush(SOON).await);

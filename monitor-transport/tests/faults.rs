@@ -1,6 +1,13 @@
 //! Processes that die, disks that fail: this test starts itself again as a child and looks at what is left.
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::print_stdout, clippy::cast_possible_truncation)] // a test may fail loudly
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::cast_possible_truncation
+)] // a test may fail loudly
 
 mod common;
 

@@ -1,5 +1,12 @@
 //! What happens when something is full, and that it ends by itself.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::print_stdout, clippy::cast_possible_truncation)] // a test may fail loudly
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::cast_possible_truncation
+)] // a test may fail loudly
 
 mod common;
 
@@ -92,8 +99,12 @@ async fn one_project_cannot_take_the_room_of_the_others() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_queue_refuses_at_once() {
     let dir = tempfile::tempdir().unwrap();
-    let spool =
-        builder(dir.path()).queue(3, 1 << 20).commit_delay(Duration::from_millis(300)).open(Vec::new(), Arc::new(Counts::new())).await.unwrap();
+    let spool = builder(dir.path())
+        .queue(3, 1 << 20)
+        .commit_delay(Duration::from_millis(300))
+        .open(Vec::new(), Arc::new(Counts::new()))
+        .await
+        .unwrap();
     let sends: Vec<_> = (0..10)
         .map(|n| {
             let spool = spool.clone();

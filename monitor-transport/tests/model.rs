@@ -1,12 +1,22 @@
 //! F04: whatever the order of sends, outages, kills and restarts, everything acknowledged is delivered, nothing else is, in order,
 //! and the same batch id always stands for the same events.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::print_stdout, clippy::cast_possible_truncation)] // a test may fail loudly
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::cast_possible_truncation
+)] // a test may fail loudly
 
 mod common;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, atomic::{AtomicBool, Ordering::SeqCst}},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
     time::Duration,
 };
 

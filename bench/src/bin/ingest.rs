@@ -186,7 +186,14 @@ async fn main() -> Result<()> {
         let mut latencies = open_loop(subject.addr, &templates, events_per_second, Duration::from_secs(args.seconds * 3)).await?;
         latencies.sort_unstable();
         let at = |share: f64| latencies[((latencies.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
-        println!("  {label} ({}): p50 {:.1} ms, p99 {:.1} ms, p99.9 {:.1} ms, {} requests", subject.name, at(0.5), at(0.99), at(0.999), latencies.len());
+        println!(
+            "  {label} ({}): p50 {:.1} ms, p99 {:.1} ms, p99.9 {:.1} ms, {} requests",
+            subject.name,
+            at(0.5),
+            at(0.99),
+            at(0.999),
+            latencies.len()
+        );
         if events_per_second > 5_000.0 {
             figure("ingest.p50_ms_at_70pct", at(0.5), "ms");
             figure("ingest.p99_ms_at_70pct", at(0.99), "ms");

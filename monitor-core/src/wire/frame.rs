@@ -208,9 +208,20 @@ mod tests {
 
     #[test]
     fn unbalanced_text_is_not_split() {
-        for text in
-            ["", "{", "[", "{\"events\":[{}", "{\"events\":[\"", "{\"events\":[}]", "{\"events\":3}", "{\"a\":[]}", "{]", "{\"events\"", "{\"events\":[1,]}", "{\"events\":[1,,2]}"]
-        {
+        for text in [
+            "",
+            "{",
+            "[",
+            "{\"events\":[{}",
+            "{\"events\":[\"",
+            "{\"events\":[}]",
+            "{\"events\":3}",
+            "{\"a\":[]}",
+            "{]",
+            "{\"events\"",
+            "{\"events\":[1,]}",
+            "{\"events\":[1,,2]}",
+        ] {
             assert!(split(text, Some("events")).is_none(), "{text}");
         }
     }

@@ -81,6 +81,7 @@ impl Coding {
 ///
 /// # Errors
 /// The zstd context could not be made.
+#[allow(clippy::disallowed_types, reason = "the helper is a process of its own; its callers cap what they read")]
 pub(crate) fn decoder(coding: Coding, body: impl Read + Send + 'static) -> io::Result<Box<dyn Read + Send>> {
     Ok(match coding {
         Coding::Identity => Box::new(body),

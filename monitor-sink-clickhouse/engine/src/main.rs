@@ -13,6 +13,8 @@
 //! Exit codes: 0 in order, 1 any other failure, 2 wrong arguments, 3 no engine library, 4 the data is in use by another
 //! process, 5 the address is taken.
 
+#![allow(clippy::print_stdout, reason = "a command line program")]
+
 mod answer;
 mod body;
 mod compress;

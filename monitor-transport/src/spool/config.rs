@@ -1,10 +1,6 @@
 //! The settings of a spool.
 
-use std::{
-    path::PathBuf,
-    sync::Arc,
-    time::Duration,
-};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use monitor_core::{Counts, Sink};
 

@@ -81,8 +81,7 @@ impl Files {
             _ => {}
         }
         let path = self.dir.join("spool.lock");
-        let mut file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed(&path))?;
+        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed(&path))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -320,7 +319,11 @@ fn rebuild(old: Option<&Path>, new: &Path) -> rusqlite::Result<Saved> {
         let first = number("SELECT seq FROM entry ORDER BY seq LIMIT 1")
             .or_else(|| number("SELECT seq FROM entry INDEXED BY entry_size ORDER BY seq LIMIT 1"));
         let given = number("SELECT seq FROM sqlite_sequence WHERE name = 'entry'");
-        let newest = number("SELECT max(seq) FROM entry").into_iter().chain(number("SELECT max(seq) FROM entry INDEXED BY entry_size")).chain(given).max();
+        let newest = number("SELECT max(seq) FROM entry")
+            .into_iter()
+            .chain(number("SELECT max(seq) FROM entry INDEXED BY entry_size"))
+            .chain(given)
+            .max();
         let mut highest = given.unwrap_or(0);
         if let Some(newest) = newest {
             let first = first.unwrap_or_else(|| number("SELECT min(confirmed) FROM lane").unwrap_or(0) + 1);
@@ -353,8 +356,7 @@ fn row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
 }
 
 fn copy_entries(source: &Connection, target: &Connection, first: i64, newest: i64) -> rusqlite::Result<u64> {
-    let mut insert =
-        target.prepare(&format!("INSERT OR IGNORE INTO entry ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"))?;
+    let mut insert = target.prepare(&format!("INSERT OR IGNORE INTO entry ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"))?;
     let mut copied = 0;
     let mut take = |(seq, stored, lane, project, events, json, bytes, crc, payload): Row| -> rusqlite::Result<()> {
         // Only what is whole is worth taking over; the rest stays in the old file.
@@ -430,7 +432,8 @@ fn copy_rest(source: &Connection, target: &Connection) -> rusqlite::Result<()> {
         let columns = select.column_count();
         let Ok(mut rows) = select.query([]) else { continue };
         while let Ok(Some(found)) = rows.next() {
-            let Ok(values) = (0..columns).map(|column| found.get::<_, rusqlite::types::Value>(column)).collect::<Result<Vec<_>, _>>() else {
+            let Ok(values) = (0..columns).map(|column| found.get::<_, rusqlite::types::Value>(column)).collect::<Result<Vec<_>, _>>()
+            else {
                 continue;
             };
             // A value of the wrong type is damage too.

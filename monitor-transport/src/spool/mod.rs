@@ -70,17 +70,17 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-pub use config::{Durability, SpoolBuilder};
 pub(crate) use config::Config;
+pub use config::{Durability, SpoolBuilder};
 pub(crate) use entry::encode;
-pub use error::{Failure, SpoolError};
 pub(crate) use error::Remedy;
+pub use error::{Failure, SpoolError};
 use files::Files;
-pub(crate) use queue::{Order, Reply};
 use queue::{Append, Queue};
+pub(crate) use queue::{Order, Reply};
 pub(crate) use reader::{Limits, Range, read};
-pub(crate) use table::{Letter, Seal, Sealed};
 use table::Book;
+pub(crate) use table::{Letter, Seal, Sealed};
 use writer::Writer;
 
 use crate::lane::Lane;
@@ -234,10 +234,10 @@ impl Spool {
             ended: watch::Sender::new(false),
         });
         let writer = Writer::new(shared.clone(), opened);
-        let thread =
-            thread::Builder::new().name("monitor-spool".into()).spawn(move || writer.run(lock)).map_err(SpoolError::Thread)?;
+        let thread = thread::Builder::new().name("monitor-spool".into()).spawn(move || writer.run(lock)).map_err(SpoolError::Thread)?;
         let lanes = sinks.into_iter().zip(sealed).enumerate();
-        let lanes = lanes.map(|(index, (sink, sealed))| runtime.spawn(Lane::new(shared.clone(), index, sink, sealed).supervise())).collect();
+        let lanes =
+            lanes.map(|(index, (sink, sealed))| runtime.spawn(Lane::new(shared.clone(), index, sink, sealed).supervise())).collect();
         Ok(Arc::new(Spool { shared, lanes: Mutex::new(lanes), thread: Mutex::new(Some(thread)) }))
     }
 

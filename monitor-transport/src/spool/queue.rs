@@ -28,12 +28,33 @@ pub(crate) type Reply<T> = oneshot::Sender<Result<T, Failure>>;
 /// What lanes and operators ask of the writer thread. Each waits for the answer before it asks again, so that their number is
 /// bounded by the number of lanes and callers.
 pub(crate) enum Order {
-    Seal { lane: usize, first: i64, last: i64, rows: u64, bad: Vec<Bad>, done: Reply<Seal> },
-    Split { lane: usize, done: Reply<()> },
-    Confirm { lane: usize, last: i64, delivered: u64, dead: Vec<Letter>, done: Reply<()> },
-    Requeue { lane: String, done: Reply<u64> },
+    Seal {
+        lane: usize,
+        first: i64,
+        last: i64,
+        rows: u64,
+        bad: Vec<Bad>,
+        done: Reply<Seal>,
+    },
+    Split {
+        lane: usize,
+        done: Reply<()>,
+    },
+    Confirm {
+        lane: usize,
+        last: i64,
+        delivered: u64,
+        dead: Vec<Letter>,
+        done: Reply<()>,
+    },
+    Requeue {
+        lane: String,
+        done: Reply<u64>,
+    },
     /// The file makes no sense to a reader.
-    Salvage { done: Reply<()> },
+    Salvage {
+        done: Reply<()>,
+    },
 }
 
 /// What goes into one commit, and what else was asked for.

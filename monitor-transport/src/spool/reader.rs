@@ -31,8 +31,8 @@ pub(crate) fn read(shared: &Shared, lane: &str, first: i64, last: i64, limits: L
     let _open = shared.gate.read().unwrap_or_else(std::sync::PoisonError::into_inner);
     let connection = connect_read_only(&shared.files.database)?;
     let mut range = Range { first, last, ..Range::default() };
-    let mut entries = connection
-        .prepare("SELECT seq, lane, project, events, json, crc, payload FROM entry WHERE seq BETWEEN ? AND ? ORDER BY seq")?;
+    let mut entries =
+        connection.prepare("SELECT seq, lane, project, events, json, crc, payload FROM entry WHERE seq BETWEEN ? AND ? ORDER BY seq")?;
     let mut entries = entries.query(params![first, last])?;
     let (mut events, mut json) = (0, 0);
     let mut seen = false;

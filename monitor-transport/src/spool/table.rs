@@ -129,7 +129,8 @@ pub(crate) fn create(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 pub(crate) fn set_meta(connection: &Connection, key: &str, value: impl rusqlite::ToSql) -> rusqlite::Result<()> {
-    connection.execute("INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value", params![key, value])?;
+    connection
+        .execute("INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value", params![key, value])?;
     Ok(())
 }
 
@@ -380,9 +381,7 @@ impl Change<'_> {
     fn store_seal(&mut self, lane: usize, name: &str, sealed: Sealed) -> rusqlite::Result<()> {
         let Sealed { first, last, rows, generation, split } = sealed;
         self.connection
-            .prepare_cached(
-                "UPDATE lane SET sealed_first = ?, sealed_last = ?, sealed_rows = ?, generation = ?, split = ? WHERE name = ?",
-            )?
+            .prepare_cached("UPDATE lane SET sealed_first = ?, sealed_last = ?, sealed_rows = ?, generation = ?, split = ? WHERE name = ?")?
             .execute(params![first, last, signed(rows), generation, split, name])?;
         if let Some(lane) = self.book.lanes.get_mut(lane) {
             lane.sealed = Some(sealed);
@@ -485,9 +484,8 @@ impl Change<'_> {
             // Entries for a sink that is not there would be nobody's; as dead letters they wait for it.
             return Ok(0);
         }
-        let mut found = self.connection.prepare_cached(
-            "SELECT id, project, bytes, json FROM dead_letter WHERE lane = ? ORDER BY id LIMIT 1000",
-        )?;
+        let mut found =
+            self.connection.prepare_cached("SELECT id, project, bytes, json FROM dead_letter WHERE lane = ? ORDER BY id LIMIT 1000")?;
         let found = found
             .query_map([lane], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, i64>(2)?, row.get::<_, i64>(3)?)))?
             .collect::<rusqlite::Result<Vec<_>>>()?;

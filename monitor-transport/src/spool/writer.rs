@@ -75,7 +75,11 @@ enum Outcome {
 
 impl Writer {
     pub(crate) fn new(shared: Arc<Shared>, opened: Opened) -> Writer {
-        let newest = opened.connection.query_row("SELECT coalesce(max(stored), 0) FROM (SELECT stored FROM entry INDEXED BY entry_size ORDER BY seq DESC LIMIT 1)", [], |row| row.get(0));
+        let newest = opened.connection.query_row(
+            "SELECT coalesce(max(stored), 0) FROM (SELECT stored FROM entry INDEXED BY entry_size ORDER BY seq DESC LIMIT 1)",
+            [],
+            |row| row.get(0),
+        );
         let mut writer = Writer {
             shared,
             open: None,
@@ -242,10 +246,8 @@ impl Writer {
         let shared = self.shared.clone();
         let _alone = shared.gate.write().unwrap_or_else(PoisonError::into_inner);
         self.open = None;
-        let opened = shared
-            .files
-            .salvage(&shared.counts)
-            .and_then(|()| shared.files.reopen(&shared.config, &shared.names(), &shared.counts));
+        let opened =
+            shared.files.salvage(&shared.counts).and_then(|()| shared.files.reopen(&shared.config, &shared.names(), &shared.counts));
         self.take_over(opened)
     }
 

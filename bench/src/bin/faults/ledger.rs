@@ -158,7 +158,8 @@ impl Ledger {
                 let id = u128::from_str_radix(&found.id.replace('-', ""), 16)?;
                 let times = seen.entry(id).or_default();
                 *times += 1;
-                let known = entries.get(&id).is_some_and(|entry| entry.state != State::Rejected && entry.data == fingerprint(found.data.get()));
+                let known =
+                    entries.get(&id).is_some_and(|entry| entry.state != State::Rejected && entry.data == fingerprint(found.data.get()));
                 if !known {
                     verdict.invented += 1;
                 }

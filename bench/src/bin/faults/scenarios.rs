@@ -113,7 +113,10 @@ impl Run {
         sleep(Duration::from_secs(2)).await;
         let sent = load.stop().await;
         let verdict = sent.ledger.compare(receiver.addr, since, Duration::from_secs(180)).await?;
-        println!("   {} receiver kills, {} engine kills, {} envelopes sent again, {} refused for a while", fired.0, fired.1, sent.repeated, sent.refused);
+        println!(
+            "   {} receiver kills, {} engine kills, {} envelopes sent again, {} refused for a while",
+            fired.0, fired.1, sent.repeated, sent.refused
+        );
         report("faults", &verdict);
         figure("faults.fired", f64::from(fired.0 + fired.1), "kills");
         figure("faults.repeated", sent.repeated as f64, "envelopes");
@@ -427,7 +430,10 @@ fn free_address() -> Result<SocketAddr> {
 }
 
 fn request(method: &str, path: &str, body: &str) -> String {
-    format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: text/plain\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len())
+    format!(
+        "{method} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: text/plain\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+        body.len()
+    )
 }
 
 async fn raw_post(addr: SocketAddr, batch: &[(u128, String)]) -> Result<String> {
