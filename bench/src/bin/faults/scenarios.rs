@@ -265,14 +265,13 @@ impl Run {
     }
 }
 
-/// Overwrites the header and the middle of the largest file of a folder with garbage.
+/// Overwrites the header and the middle of the spool's database with garbage.
 fn damage(folder: &Path) -> Result<PathBuf> {
-    let files = fs::read_dir(folder)?.flatten().filter(|entry| entry.path().is_file());
-    let sizes = files.filter_map(|entry| Some((entry.metadata().ok()?.len(), entry.path())));
-    let database = sizes.filter(|(_, path)| !path.to_string_lossy().contains("-wal")).max().ok_or("no spool file")?.1;
+    let database = folder.join("spool.db");
     // What was committed may still be in the log beside it: damage both.
     for path in [database.clone(), PathBuf::from(format!("{}-wal", database.display()))] {
-        if let Ok(mut bytes) = fs::read(&path) {
+        if path.exists() {
+            let mut bytes = fs::read(&path)?;
             let middle = bytes.len() / 2;
             for at in (0..100).chain(middle..middle + 20_000) {
                 if let Some(byte) = bytes.get_mut(at) {
