@@ -50,7 +50,7 @@ struct Task {
     _permit: OwnedSemaphorePermit,
 }
 
-/// The connections. [`Pool::close`] must be called before the process ends.
+/// The connections. It must be dropped, and [`Threads::join`] called, before the process ends.
 pub(crate) struct Pool {
     tasks: mpsc::SyncSender<Task>,
     free: Arc<Semaphore>,
