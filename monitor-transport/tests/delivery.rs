@@ -262,6 +262,7 @@ async fn a_new_sink_starts_at_the_oldest_entry_and_a_removed_one_pins_nothing() 
     let lane: Arc<dyn Sink> = stuck.clone();
     let (spool, _) = open(dir.path(), &[&lane]).await;
     send_all(&spool, 0..10).await;
+    eventually("a batch is open", || !stuck.offered.lock().unwrap().is_empty()).await;
     assert!(!spool.close(Duration::from_millis(200)).await);
     let added = Arc::new(MemorySink::new("added"));
     let lane: Arc<dyn Sink> = added.clone();
