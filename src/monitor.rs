@@ -13,11 +13,14 @@ use monitor_core::{
 use monitor_transport::{Spool, SpoolBuilder, SpoolError};
 use tokio::{sync::watch, task::JoinHandle};
 
+/// Longer times for a shutdown are not told from this one: a deadline must be a time that the clock can show.
+const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3600);
+
 /// A running monitor: pipeline, spool, lanes, and what integrations brought.
 ///
-/// Dropping it is a crash, which is safe: whatever was acknowledged is on disk and goes on at the next start.
-/// [`shutdown`](Monitor::shutdown) is the polite way.
-#[must_use = "a monitor that is dropped stops at once"]
+/// Dropping it, with every clone of its service and its pipeline, is a crash, which is safe: whatever was acknowledged is on disk and
+/// goes on at the next start. [`shutdown`](Monitor::shutdown) is the polite way.
+#[must_use = "end it with `shutdown`; dropping it is a crash"]
 pub struct Monitor {
     pipeline: Pipeline,
     spool: Arc<Spool>,
@@ -126,31 +129,34 @@ impl Monitor {
     }
 
     /// Stops in order: HTTP takes nothing new, receivers end, the spool commits, lanes deliver what they can within the time, services
-    /// stop. What is not delivered stays in the spool. `true` when everything ended by itself in time.
+    /// stop. What is not delivered stays in the spool. Each step may use half of the time that is left, so that one that hangs
+    /// leaves enough to those after it. `true` when everything ended by itself in time.
     pub async fn shutdown(self, within: Duration) -> bool {
-        let deadline = Instant::now() + within;
+        let deadline = Instant::now() + within.min(FOR_EVER);
         let left = || deadline.saturating_duration_since(Instant::now());
         #[cfg(feature = "http")]
         let mut in_time = {
             self.http.close();
-            self.http.closed(left()).await
+            self.http.closed(left() / 2).await
         };
         #[cfg(not(feature = "http"))]
         let mut in_time = true;
         self.stop.send_replace(true);
+        let receivers_end = Instant::now() + left() / 2;
         for mut receiver in self.receivers {
-            if tokio::time::timeout(left(), &mut receiver).await.is_err() {
+            let left = receivers_end.saturating_duration_since(Instant::now());
+            if tokio::time::timeout(left, &mut receiver).await.is_err() {
                 receiver.abort();
                 in_time = false;
             }
         }
-        // Deliver what was accepted so far, but leave time to stop in an orderly way.
+        // What was accepted so far is delivered before the lanes are told to end.
         self.spool.flush(left() / 2).await;
-        in_time &= self.spool.close(left()).await;
+        in_time &= self.spool.close(left() / 2).await;
         for service in self.services.iter().rev() {
             service.close(left()).await;
         }
-        in_time
+        in_time && !left().is_zero()
     }
 }
 
@@ -293,4 +299,85 @@ fn start(receiver: Box<dyn Receiver>, pipeline: Pipeline, mut stop: watch::Recei
             Ok(()) => (),
         }
     })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)] // a test may fail loudly
+mod tests {
+    use std::sync::Mutex;
+
+    use async_trait::async_trait;
+    use monitor_core::{
+        Shutdown,
+        testing::{MemorySink, envelope},
+    };
+
+    use super::*;
+
+    /// A receiver that does not hear that it should end.
+    struct Deaf;
+
+    #[async_trait]
+    impl Receiver for Deaf {
+        async fn run(self: Box<Self>, _pipeline: Pipeline, _shutdown: Shutdown) -> Result<(), BoxError> {
+            std::future::pending().await
+        }
+    }
+
+    /// Remembers how much time it was given to stop, and what was delivered by then.
+    struct Engine {
+        sink: Arc<MemorySink>,
+        stopped: Mutex<Option<(Duration, usize)>>,
+    }
+
+    #[async_trait]
+    impl Service for Engine {
+        async fn close(&self, within: Duration) {
+            *self.stopped.lock().unwrap() = Some((within, self.sink.batches().len()));
+        }
+    }
+
+    struct Installs(Arc<Engine>);
+
+    impl Integration for Installs {
+        fn name(&self) -> &'static str {
+            "engine"
+        }
+
+        fn install(self: Box<Self>, setup: &mut Setup) -> Result<(), BoxError> {
+            setup.sinks.push(self.0.sink.clone());
+            setup.services.push(self.0);
+            Ok(())
+        }
+    }
+
+    fn engine() -> Arc<Engine> {
+        Arc::new(Engine { sink: Arc::new(MemorySink::new("memory")), stopped: Mutex::new(None) })
+    }
+
+    fn builder(home: &std::path::Path, engine: &Arc<Engine>) -> MonitorBuilder {
+        let spool = Monitor::builder().project(Project::new("shop", "pk_shop_0000000000")).spool(home.join("spool"));
+        spool.configure_spool(|spool| spool.min_free_disk(0)).integration(Installs(engine.clone()))
+    }
+
+    #[tokio::test]
+    async fn a_receiver_that_hangs_leaves_time_to_deliver_and_to_stop_the_services() {
+        let home = tempfile::tempdir().unwrap();
+        let engine = engine();
+        let monitor = builder(home.path(), &engine).receiver(Deaf).build().await.unwrap();
+        assert_eq!(monitor.pipeline().submit(envelope(1, &["a"])).await.unwrap().accepted, 1);
+        assert!(!monitor.shutdown(Duration::from_secs(2)).await);
+        let (within, delivered) = engine.stopped.lock().unwrap().unwrap();
+        assert!(within > Duration::from_millis(200), "{within:?}");
+        assert_eq!(delivered, 1);
+    }
+
+    #[tokio::test]
+    async fn a_shutdown_may_have_all_the_time_in_the_world() {
+        let home = tempfile::tempdir().unwrap();
+        let engine = engine();
+        let monitor = builder(home.path(), &engine).build().await.unwrap();
+        assert!(monitor.shutdown(Duration::MAX).await);
+        assert!(engine.stopped.lock().unwrap().is_some());
+    }
 }

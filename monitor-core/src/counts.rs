@@ -1,5 +1,6 @@
-//! What happened to every event, as numbers: the conservation law is `received = accepted + rejected`, and
-//! `accepted = pending + delivered + dead-lettered + expired + quarantined` for each lane.
+//! What happened to every event, as numbers: the conservation law is `received = accepted + rejected + dropped by enrichers`, and
+//! `accepted + requeued = pending + delivered + dead-lettered + expired + quarantined` for each lane. Two things can make the
+//! right side larger: events whose sender went away before the commit, and what was there when the process started.
 
 use std::{
     collections::BTreeMap,

@@ -27,7 +27,7 @@ pub trait Transport: Send + Sync {
     fn is_ready(&self) -> bool;
 }
 
-/// Why an envelope was not taken. It is given back where it still exists; nothing of it was kept.
+/// Why an envelope was not taken. Nothing of it was kept, unless the variant says otherwise.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SendError {

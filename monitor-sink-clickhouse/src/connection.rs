@@ -5,7 +5,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
@@ -73,9 +73,11 @@ impl Embedded {
 #[async_trait]
 impl Service for Embedded {
     async fn close(&self, within: Duration) {
+        let begin = Instant::now();
         self.closed.store(true, Ordering::Release);
-        if let Some(engine) = self.engine.get() {
-            engine.shutdown(within).await;
+        // A start that is under way is waited for; none is begun any more.
+        if let Ok(Ok(engine)) = tokio::time::timeout(within, self.engine()).await {
+            engine.shutdown(within.saturating_sub(begin.elapsed())).await;
         }
     }
 }
@@ -117,14 +119,20 @@ impl Connection {
             Endpoint::Url(url) => Ok(client.clone().with_url(url)),
             Endpoint::Embedded(embedded) => {
                 let engine = embedded.engine().await?;
+                // Whoever listens on its port now must not learn the password.
+                if engine.pid().is_none() {
+                    return Err(Error::Network("the embedded engine is down".into()));
+                }
                 Ok(client.clone().with_url(engine.url()).with_user(engine.user()).with_password(engine.password()))
             }
         }
     }
 
-    /// A client that may change things.
+    /// A client that may change things. What takes too long is ended by the server, which would go on with it after we
+    /// have stopped waiting.
     pub(crate) async fn writer(&self) -> Result<Client> {
-        self.at_endpoint(&self.writer).await
+        let limit = self.options.query_timeout.as_secs().max(1);
+        Ok(self.at_endpoint(&self.writer).await?.with_setting("max_execution_time", limit.to_string()))
     }
 
     /// A client for questions. It cannot write, and the server ends what grows too expensive.
@@ -200,7 +208,7 @@ mod tests {
         let settings = ["readonly", "max_execution_time", "max_rows_to_read", "max_result_bytes", "use_query_cache"];
         assert_eq!(settings.map(|name| reader.get_setting(name).unwrap()), ["1", "30", "2000000000", "67108864", "0"]);
         let writer = connection(Options::default()).writer().await.unwrap();
-        assert_eq!(writer.get_setting("readonly"), None);
+        assert_eq!((writer.get_setting("readonly"), writer.get_setting("max_execution_time")), (None, Some("30")));
     }
 
     #[tokio::test]

@@ -10,8 +10,8 @@
 //! ```
 //!
 //! - The helper ends when its standard input closes, so it never outlives the host, however that ends.
-//! - When the helper dies it is started again, after 0.2 s, 0.4 s … at most 10 s, with the same port and password: the
-//!   URL stays valid. Until then requests fail, and the spool in front of the sink holds the events.
+//! - When the helper dies it is started again, after 0.2 s, 0.4 s … at most 10 s, with the same password, and with the
+//!   same port unless somebody else took it. Until then requests fail, and the spool in front of the sink holds the events.
 //! - The password is random, made for each [`EmbeddedEngine`], and handed over in the environment, which other users of
 //!   the machine cannot read; without it the helper answers nothing but `/ping`.
 //! - Nothing here installs signal handlers or touches the host's standard streams; the helper's output goes to `tracing`.
@@ -186,7 +186,7 @@ impl EmbeddedEngineBuilder {
 /// Dropped without [`EmbeddedEngine::shutdown`], the helper is told to end and does so on its own.
 #[derive(Debug)]
 pub struct EmbeddedEngine {
-    address: SocketAddr,
+    address: Arc<Mutex<SocketAddr>>,
     password: String,
     data: PathBuf,
     /// The helper's process id while it answers; closed when the supervisor has ended.
@@ -213,15 +213,21 @@ impl EmbeddedEngine {
         let (pid_sender, pid) = watch::channel(running.child.id());
         let (stop, stopped) = mpsc::channel(1);
         let restarts = Arc::new(AtomicU64::new(0));
-        let (address, password, data) = (launch.address, launch.password.clone(), launch.builder.data.clone());
-        let supervisor = Supervisor { launch, pid: pid_sender, restarts: Arc::clone(&restarts), stopped };
+        let address = Arc::new(Mutex::new(launch.address));
+        let (password, data) = (launch.password.clone(), launch.builder.data.clone());
+        let supervisor = Supervisor { launch, address: Arc::clone(&address), pid: pid_sender, restarts: Arc::clone(&restarts), stopped };
         let task = Mutex::new(Some(tokio::spawn(supervisor.run(running))));
         Self { address, password, data, pid, restarts, stop, task }
     }
 
-    /// Where the engine answers, for example `http://127.0.0.1:40123`. The same through all restarts.
+    /// Where the engine answers, for example `http://127.0.0.1:40123`. A restart changes it only when another process has
+    /// taken the port meanwhile: ask anew before each use, and send nothing while [`pid`](EmbeddedEngine::pid) is `None`.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://{}", self.address())
+    }
+
+    fn address(&self) -> SocketAddr {
+        *self.address.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The user to send.
@@ -279,6 +285,8 @@ impl EmbeddedEngine {
 /// Keeps one helper running.
 struct Supervisor {
     launch: Launch,
+    /// What others see of the launch's address.
+    address: Arc<Mutex<SocketAddr>>,
     pid: watch::Sender<Option<u32>>,
     restarts: Arc<AtomicU64>,
     stopped: mpsc::Receiver<Stop>,
@@ -321,12 +329,25 @@ impl Supervisor {
                 pause = (pause * 2).min(BACKOFF.1);
                 match started {
                     Ok(running) => break running,
-                    Err(Failure::AddressInUse(error) | Failure::Other(error)) => {
+                    Err(Failure::AddressInUse(_)) => self.move_away(),
+                    Err(Failure::Other(error)) => {
                         tracing::error!(error = &error as &dyn std::error::Error, "the embedded engine does not start again");
                     }
                 }
             };
             self.restarts.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Chooses another port: who holds ours may keep it for ever.
+    fn move_away(&mut self) {
+        match free_address() {
+            Ok(address) => {
+                tracing::warn!(taken = %self.launch.address, %address, "the embedded engine's port was taken; it moves to another");
+                self.launch.address = address;
+                *self.address.lock().unwrap_or_else(PoisonError::into_inner) = address;
+            }
+            Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "there is no port for the embedded engine"),
         }
     }
 }

@@ -25,8 +25,9 @@
 //! days of a share were stored (inserts are atomic for each partition), those days are dropped and the others written,
 //! because the server keeps tokens for each partition.
 //!
-//! A row can only be *doubled* when all of it fails: a copy that does not declare itself, in another batch, after the
-//! window has forgotten the first.
+//! A row can only be *doubled* when all of it fails: by a copy in another batch that does not declare itself and of which
+//! this process's window knows nothing (forgotten, or written by another receiver); by one that arrives more than 8 days
+//! after the first; or by two that two receivers write at the same moment.
 //!
 //! # Counting
 //!
@@ -58,8 +59,10 @@ use crate::{
 const MAX_DAYS: usize = 50;
 /// Most ids in one look-up.
 const MAX_IDS: usize = 1_000;
-/// How far the times of two copies of one event can lie apart: the client's clock is corrected anew for each send, ms.
-const CLOCK_TOLERANCE: i64 = 2 * DAY;
+/// For how long after its first arrival a copy of an event is found by looking it up, ms.
+const REPEAT_WITHIN: i64 = 8 * DAY;
+/// How long before its arrival an event can have happened, ms: the `Clock` enricher believes 7 days.
+const BELIEVED_AGE: i64 = 8 * DAY;
 /// Events loaded into the window at the first write, and from how long before the batch's first arrival, ms.
 const WARM_EVENTS: i64 = 200_000;
 const WARM_TIME: i64 = 3_600_000;
@@ -187,32 +190,33 @@ impl ClickHouseSink {
         insert.end().await
     }
 
-    /// Which of these events are stored. Looks at partitions around their times only, kind by kind (a copy has the kind
-    /// of the first), so that primary key and bloom filter leave little to read.
+    /// Which of these events are stored.
     async fn look_up(&self, mut suspects: Vec<Keyed<'_>>) -> Result<HashSet<Key>> {
         let mut stored = HashSet::new();
-        suspects.sort_by(|(a, _), (b, _)| (&a.origin.project, a.event.time).cmp(&(&b.origin.project, b.event.time)));
+        suspects.sort_by_key(|(row, _)| &row.origin.project);
         for project in suspects.chunk_by(|(a, _), (b, _)| a.origin.project == b.origin.project) {
-            let mut rest = project;
-            while let Some(((first, _), _)) = rest.split_first() {
-                let near = rest.iter().take_while(|(row, _)| row.event.time <= first.event.time + DAY).count();
-                let (chunk, later) = rest.split_at(near.clamp(1, MAX_IDS));
+            for chunk in project.chunks(MAX_IDS) {
                 self.look_up_chunk(chunk, &mut stored).await?;
-                rest = later;
             }
         }
         Ok(stored)
     }
 
-    /// A chunk is of one project and sorted by time.
+    /// A chunk is of one project.
+    ///
+    /// A copy has the kind of the first, but not its time: the client's clock is corrected, and a time that cannot be true
+    /// replaced by the time of arrival, anew for each send. What the times of the two have in common is when they arrived.
     async fn look_up_chunk(&self, chunk: &[Keyed<'_>], stored: &mut HashSet<Key>) -> Result<()> {
-        let (Some((first, _)), Some((last, _))) = (chunk.first(), chunk.last()) else { return Ok(()) };
+        let Some((first, _)) = chunk.first() else { return Ok(()) };
         let kinds: BTreeSet<&str> = chunk.iter().map(|(row, _)| row.event.kind.as_str()).collect();
+        let since = chunk.iter().map(|(row, _)| row.origin.received).min().unwrap_or(0) - REPEAT_WITHIN;
+        // Implied by `received` where a clock is corrected, the event's own where none is; spares partitions the reading.
+        let oldest = chunk.iter().map(|(row, _)| row.event.time).min().unwrap_or(0).min(since - BELIEVED_AGE);
         let mut sql = Sql::new("SELECT DISTINCT id FROM events WHERE project = ");
         sql.bind(Value::Text(first.origin.project.clone()));
         sql.push(" AND kind IN ").bind(Value::Texts(kinds.into_iter().map(Into::into).collect()));
-        sql.push(" AND time >= ").bind_time((first.event.time - CLOCK_TOLERANCE).max(0));
-        sql.push(" AND time <= ").bind_time(last.event.time + CLOCK_TOLERANCE);
+        sql.push(" AND received >= ").bind_time(since.max(0));
+        sql.push(" AND time >= ").bind_time(oldest.max(0));
         sql.push(" AND id IN ").bind(Value::Ids(chunk.iter().map(|(row, _)| row.event.id.to_string()).collect()));
         let answer = self.connection.ask::<(EventId,)>(&self.connection.writer().await?, &sql).await;
         let found = answer.inspect_err(|error| self.schema.doubt(error))?.data;
@@ -225,7 +229,7 @@ impl ClickHouseSink {
     async fn fill_window(&self, rows: &[Row<'_>]) -> Result<()> {
         let since = rows.iter().map(|row| row.origin.received).min().unwrap_or(0) - WARM_TIME;
         let mut sql = Sql::new("SELECT project, id FROM events WHERE received >= ");
-        sql.bind_time(since.max(0)).push(" AND time >= ").bind_time((since - CLOCK_TOLERANCE).max(0));
+        sql.bind_time(since.max(0)).push(" AND time >= ").bind_time((since - BELIEVED_AGE).max(0));
         sql.push(" ORDER BY received DESC LIMIT ").bind(Value::Integer(WARM_EVENTS));
         let recent = match self.connection.ask::<(String, EventId)>(&self.connection.writer().await?, &sql).await {
             Ok(answer) => answer.data,

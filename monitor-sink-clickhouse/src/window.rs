@@ -1,8 +1,8 @@
 //! Ids of events that are known to be stored: a bounded memory of the recent ones.
 //!
 //! Two generations: ids enter the young one; when it is full the old one is forgotten and the young one becomes old. So
-//! the last 900,000 ids are always known, at most twice as many are, and the memory stays below 36 MB however many
-//! events pass (2 × 2²⁰ places of 17 bytes).
+//! the last 450,000 ids are always known, at most twice as many are, and the memory stays below 18 MB however many
+//! events pass (2 × 2¹⁹ places of 17 bytes).
 
 use std::{
     collections::{HashSet, hash_map::RandomState},
@@ -11,8 +11,8 @@ use std::{
 
 use monitor_core::EventId;
 
-/// Ids of one generation: what a table of 2²⁰ places takes before it would grow.
-const GENERATION: usize = 900_000;
+/// Ids of one generation: what a table of 2¹⁹ places takes before it would grow.
+const GENERATION: usize = 450_000;
 
 /// Stands for one event of one project.
 ///

@@ -174,6 +174,7 @@ impl Lane {
     async fn read(&mut self, first: i64, last: i64, limits: Limits) -> Option<Range> {
         let shared = self.shared.clone();
         let name = self.state()?.name.clone();
+        let openings = shared.openings.load(SeqCst);
         let failure = match task::spawn_blocking(move || read(&shared, &name, first, last, limits)).await {
             Ok(Ok(range)) => {
                 self.failed_reads = 0;
@@ -189,7 +190,7 @@ impl Lane {
         self.failed_reads += 1;
         // A sector that stays unreadable is damage as well: it must not hold up the rest.
         let damaged = failure.remedy() == Remedy::Salvage || (failure.remedy() == Remedy::Reopen && self.failed_reads >= READS);
-        if damaged && self.shared.ask(|done| Order::Salvage { done }).await.is_some() {
+        if damaged && self.shared.ask(|done| Order::Salvage { openings, done }).await.is_some() {
             self.failed_reads = 0;
             self.sealed = None;
         }

@@ -211,3 +211,69 @@ async fn f51_a_newer_format_is_refused_and_not_touched() {
     assert_eq!(fs::read(&path).unwrap(), before);
     assert!(set_aside(dir.path()).is_empty());
 }
+
+/// Makes a database too large to be checked as a whole when it is opened.
+fn add_free_pages(path: &Path) {
+    let database = rusqlite::Connection::open(path).unwrap();
+    database
+        .execute_batch(
+            "PRAGMA synchronous = OFF; CREATE TABLE ballast (bytes BLOB);
+             INSERT INTO ballast VALUES (zeroblob(70 << 20)); DROP TABLE ballast; PRAGMA wal_checkpoint(TRUNCATE)",
+        )
+        .unwrap();
+}
+
+#[tokio::test]
+async fn an_index_that_misses_an_entry_is_made_anew_and_holds_up_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    stored(dir.path(), 10).await;
+    let path = dir.path().join("spool.db");
+    let alter = |sql: &str| {
+        let database = rusqlite::Connection::open(&path).unwrap();
+        database.execute_batch(&format!("PRAGMA writable_schema = ON; {sql}")).unwrap();
+    };
+    // Filled while its definition leaves an entry out.
+    alter("UPDATE sqlite_schema SET sql = sql || ' WHERE seq <> 4' WHERE name = 'entry_size'");
+    alter("REINDEX entry_size");
+    alter("UPDATE sqlite_schema SET sql = replace(sql, ' WHERE seq <> 4', '') WHERE name = 'entry_size'");
+    add_free_pages(&path);
+    let (got, _) = delivered(dir.path()).await;
+    assert_eq!(got, pairs(0..10));
+    assert!(!set_aside(dir.path()).is_empty());
+}
+
+#[tokio::test]
+async fn damage_among_the_free_pages_is_noticed_when_they_are_given_back() {
+    let dir = tempfile::tempdir().unwrap();
+    stored(dir.path(), 10).await;
+    let path = dir.path().join("spool.db");
+    add_free_pages(&path);
+    let mut bytes = fs::read(&path).unwrap();
+    let trunk = u32::from_be_bytes(bytes[32..36].try_into().unwrap()) as usize;
+    bytes[(trunk - 1) * 4096..][..8].fill(0xff);
+    fs::write(&path, bytes).unwrap();
+    let (got, _) = delivered(dir.path()).await;
+    assert_eq!(got, pairs(0..10));
+    assert!(!set_aside(dir.path()).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lanes_that_meet_the_same_damage_have_the_file_rebuilt_once() {
+    let dir = tempfile::tempdir().unwrap();
+    stored(dir.path(), 300).await;
+    let path = dir.path().join("spool.db");
+    add_free_pages(&path);
+    let mut bytes = fs::read(&path).unwrap();
+    // A leaf of a table (13) with many rows (bytes 3 and 4) is one of entries.
+    let leaf = bytes.chunks_mut(4096).skip(1).find(|page| page[0] == 13 && page[3..5] > [0, 4][..]).unwrap();
+    leaf.fill(0xa5);
+    fs::write(&path, bytes).unwrap();
+    let sinks = ["a", "b", "c", "d"].map(|name| Arc::new(MemorySink::new(name)));
+    let lanes = sinks.clone().map(|sink| sink as Arc<dyn Sink>);
+    let (spool, counts) = open(dir.path(), &lanes.each_ref()).await;
+    assert!(spool.flush(SOON).await && spool.close(SOON).await);
+    assert!(sinks.iter().all(|sink| ids(&sink.batches()) == ids(&sinks[0].batches())));
+    assert!(counts.labelled(Labelled::Quarantined, "file") > 1);
+    let databases = set_aside(dir.path()).into_iter().filter(|name| !name.ends_with("-wal") && !name.ends_with("-shm")).count();
+    assert_eq!(databases, 1);
+}

@@ -78,7 +78,7 @@ async fn a_crash_between_write_and_confirm_offers_the_same_batch_again() {
     let batches = after.batches();
     assert_eq!(batches[0].id(), before.id());
     assert_eq!(ids(&batches[..1]), ids(std::slice::from_ref(&before)));
-    assert!(!batches[0].is_repeated());
+    assert!(batches[0].is_repeated() && !batches[1].is_repeated(), "only what the dead process had begun");
     assert_eq!(ids(&batches), pairs(0..20));
     assert!(second.close(SOON).await);
     assert!(before.id().as_str().len() <= 200);
@@ -366,4 +366,65 @@ async fn a_sender_that_went_away_harms_nobody() {
     unique.dedup();
     assert_eq!(unique, got);
     assert!(spool.close(SOON).await);
+}
+
+#[tokio::test]
+async fn what_a_dropped_lane_was_given_counts_as_possibly_repeated_when_its_sink_comes_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let stuck = holding();
+    let lane: Arc<dyn Sink> = stuck.clone();
+    let (spool, _) = open(dir.path(), &[&lane]).await;
+    send_all(&spool, 0..3).await;
+    eventually("a batch is open", || !stuck.offered.lock().unwrap().is_empty()).await;
+    assert!(!spool.close(Duration::from_millis(200)).await);
+    let (spool, _) = open(dir.path(), &[]).await;
+    assert!(spool.close(SOON).await);
+    let (sink, lane) = memory();
+    let (spool, _) = open(dir.path(), &[&lane]).await;
+    assert!(spool.flush(SOON).await);
+    let before = sink.batches().len();
+    assert!(sink.batches().iter().all(monitor_core::Batch::is_repeated));
+    send_all(&spool, 3..6).await;
+    assert!(spool.flush(SOON).await && spool.close(SOON).await);
+    assert_eq!(ids(&sink.batches()), pairs(0..6));
+    assert!(sink.batches()[before..].iter().all(|batch| !batch.is_repeated()), "what came later was given to nobody before");
+}
+
+/// Refuses everything.
+struct Refusing;
+
+#[async_trait]
+impl Sink for Refusing {
+    fn name(&self) -> &str {
+        "main"
+    }
+
+    async fn write(&self, _batch: &Batch) -> Result<(), WriteError> {
+        Err(WriteError::rejected("no"))
+    }
+}
+
+#[tokio::test]
+async fn the_same_id_of_another_project_is_another_dead_letter() {
+    let dir = tempfile::tempdir().unwrap();
+    let lane: Arc<dyn Sink> = Arc::new(Refusing);
+    let (spool, _) = open(dir.path(), &[&lane]).await;
+    for project in ["bank", "shop"] {
+        let mut envelope = pair(1);
+        envelope.origin.project = project.into();
+        spool.send(envelope).await.unwrap();
+    }
+    assert!(spool.flush(SOON).await);
+    let mut kept: Vec<_> = spool.dead_letters(10).await.unwrap().into_iter().map(|letter| (letter.project, letter.event.0)).collect();
+    kept.sort();
+    assert_eq!(kept, [("bank", 10), ("bank", 11), ("shop", 10), ("shop", 11)].map(|(project, id)| (project.to_owned(), id)));
+    assert!(spool.close(SOON).await);
+}
+
+#[tokio::test]
+async fn flushing_and_closing_may_have_all_the_time_in_the_world() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_, lane) = memory();
+    let (spool, _) = open(dir.path(), &[&lane]).await;
+    assert!(spool.flush(Duration::MAX).await && spool.close(Duration::MAX).await);
 }

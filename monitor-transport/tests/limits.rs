@@ -257,3 +257,25 @@ async fn a_drained_spool_gives_the_disk_back() {
     eventually("the file shrinks", || size() < 20 << 20).await;
     assert!(spool.close(SOON).await);
 }
+
+#[tokio::test]
+async fn the_reserve_is_made_as_soon_as_there_is_room_for_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (spool, _) = open(dir.path(), &[]).await;
+    let reserve = dir.path().join("spool.reserve");
+    // As after a start on a disk that was nearly full.
+    std::fs::remove_file(&reserve).unwrap();
+    eventually("the reserve is there", || reserve.exists()).await;
+    assert!(spool.close(SOON).await);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_new_directory_is_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("spool");
+    let (spool, _) = open(&dir, &[]).await;
+    assert_eq!(std::fs::metadata(&dir).unwrap().permissions().mode() & 0o777, 0o700);
+    assert!(spool.close(SOON).await);
+}

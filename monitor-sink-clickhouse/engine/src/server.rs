@@ -2,7 +2,6 @@
 //! answers. The only file that writes HTTP answers.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -61,18 +60,19 @@ pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>, stop: impl
     let graceful = GracefulShutdown::new();
     let mut stop = std::pin::pin!(stop);
     loop {
-        let Ok(slot) = Arc::clone(&sockets).acquire_owned().await else { break };
-        let (socket, _): (_, SocketAddr) = tokio::select! {
+        let next = async { (Arc::clone(&sockets).acquire_owned().await, listener.accept().await) };
+        let (slot, accepted) = tokio::select! {
             () = &mut stop => break,
-            accepted = listener.accept() => match accepted {
-                Ok(accepted) => accepted,
-                Err(error) => {
-                    // Out of file descriptors, or a client that was gone at once: neither ends the server.
-                    eprintln!("cannot accept a connection: {error}");
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                    continue;
-                }
-            },
+            next = next => next,
+        };
+        let socket = match accepted {
+            Ok((socket, _)) => socket,
+            Err(error) => {
+                // Out of file descriptors, or a client that was gone at once: neither ends the server.
+                eprintln!("cannot accept a connection: {error}");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
         };
         // Without it the answer to a small request may wait 40 ms for an acknowledgement. Failing is only slower.
         let _ = socket.set_nodelay(true);

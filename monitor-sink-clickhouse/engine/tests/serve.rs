@@ -486,6 +486,24 @@ async fn it_ends_in_order_when_its_parent_is_gone() {
 
 #[cfg(unix)]
 #[tokio::test]
+async fn it_ends_although_all_its_sockets_are_taken() {
+    let directory = directory();
+    let mut engine = Engine::start(directory.path(), &[]);
+    // More than are served at a time; each has begun a request, so that it stays.
+    let sockets: Vec<TcpStream> = (0..300)
+        .map(|_| {
+            let mut socket = TcpStream::connect(&engine.address).unwrap();
+            socket.write_all(b"POST / HTTP/1.1\r\n").unwrap();
+            socket
+        })
+        .collect();
+    std::thread::sleep(Duration::from_millis(500));
+    drop(engine.stdin.take());
+    engine.wait(Duration::from_secs(15));
+    drop(sockets);
+}
+
+#[tokio::test]
 async fn it_ends_in_order_when_asked_to_and_lets_a_request_finish() {
     let directory = directory();
     let mut engine = Engine::start(directory.path(), &[]);

@@ -36,7 +36,7 @@ fn builder(directory: &Directory) -> EmbeddedEngineBuilder {
 }
 
 async fn ask(engine: &EmbeddedEngine, password: &str, sql: &str) -> io::Result<String> {
-    let mut socket = TcpStream::connect(engine.address).await?;
+    let mut socket = TcpStream::connect(engine.address()).await?;
     let request = format!(
         "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-ClickHouse-User: {}\r\nX-ClickHouse-Key: {password}\r\nContent-Length: {}\r\n\r\n{sql}",
         engine.user(),
@@ -100,6 +100,27 @@ async fn a_killed_engine_comes_back_on_the_same_url_with_its_data() {
 }
 
 #[tokio::test]
+async fn an_engine_whose_port_was_taken_comes_back_on_another() {
+    let directory = Directory::new("port");
+    let engine = builder(&directory).start().await.unwrap();
+    let (address, pid) = (engine.address(), engine.pid().unwrap());
+    kill_9(pid);
+    let thief = timeout(Duration::from_secs(5), async {
+        loop {
+            match TcpListener::bind(address) {
+                Ok(listener) => return listener,
+                Err(_) => sleep(Duration::from_millis(1)).await,
+            }
+        }
+    });
+    let _thief = thief.await.unwrap();
+    restarted(&engine, pid).await;
+    assert_ne!(engine.address(), address);
+    query(&engine, "SELECT 1").await;
+    engine.shutdown(Duration::from_secs(15)).await;
+}
+
+#[tokio::test]
 async fn only_the_password_opens_it() {
     let directory = Directory::new("password");
     let engine = builder(&directory).start().await.unwrap();
@@ -146,7 +167,7 @@ async fn a_shutdown_that_takes_too_long_kills() {
     let directory = Directory::new("slow");
     let engine = builder(&directory).start().await.unwrap();
     let pid = engine.pid().unwrap();
-    let mut socket = TcpStream::connect(engine.address).await.unwrap();
+    let mut socket = TcpStream::connect(engine.address()).await.unwrap();
     let request =
         format!("POST / HTTP/1.1\r\nHost: x\r\nX-ClickHouse-Key: {}\r\nContent-Length: 15\r\n\r\nSELECT sleep(3)", engine.password());
     socket.write_all(request.as_bytes()).await.unwrap();

@@ -47,3 +47,20 @@ async fn a_missing_helper_delays_delivery_and_says_what_is_missing() {
     let error = setup.sinks[0].write(&batch("a", vec![request(vec![event(1, |_| {})])])).await.unwrap_err();
     assert!(error.is_retryable() && error.report().contains("/nowhere/monitor-engine"), "{}", error.report());
 }
+
+#[tokio::test]
+async fn closing_during_the_start_leaves_no_helper_behind() {
+    let data = Directory::new();
+    let setup = install(&data);
+    // The helper's id stands in its lock file as soon as it has taken the data; it answers much later.
+    let lock = data.0.join("monitor-engine.lock");
+    let pid = loop {
+        match std::fs::read_to_string(&lock).unwrap_or_default().parse::<u32>() {
+            Ok(pid) => break pid,
+            Err(_) => tokio::time::sleep(Duration::from_millis(1)).await,
+        }
+    };
+    setup.services[0].close(Duration::from_secs(20)).await;
+    let alive = std::process::Command::new("kill").args(["-0", &pid.to_string()]).stderr(std::process::Stdio::null()).status();
+    assert!(!alive.unwrap().success());
+}

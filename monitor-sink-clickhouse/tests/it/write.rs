@@ -64,6 +64,16 @@ async fn every_field_comes_back_as_it_was_written() {
 }
 
 #[tokio::test]
+async fn what_travels_compressed_comes_back_too() {
+    let database = Monitor::new();
+    let (url, name) = (crate::engine::shared().url(), database.admin.database().unwrap());
+    let monitor = Monitor::with(crate::engine::configuration(&url, name).compress(true), &url, name);
+    let batch = batch("b", vec![full(), request((2..3_000).map(|id| event(id, |event| event.time += id as i64)).collect())]);
+    monitor.write(&batch).await;
+    assert_eq!(monitor.documents().await, expected(&batch));
+}
+
+#[tokio::test]
 async fn the_user_hash_is_the_documented_one() {
     let monitor = Monitor::new();
     let mut anonymous = request(vec![event(2, |_| {})]);
@@ -134,10 +144,15 @@ async fn a_copy_after_a_restart_is_found_because_the_window_is_filled_from_the_s
 
 /// The first send; then a second one, four hours later and with another time, of which the window knows nothing.
 async fn sent_again(mark: impl FnOnce(Envelope) -> monitor_core::Batch) -> (u64, u64) {
+    sent_again_with(NOON, 4 * 3_600_000, NOON + DAY, mark).await
+}
+
+/// Two sends of the same events, the second `later` than the first, with the times that they were stored and sent again with.
+async fn sent_again_with(time: i64, later: i64, time_then: i64, mark: impl FnOnce(Envelope) -> monitor_core::Batch) -> (u64, u64) {
     let monitor = Monitor::new();
-    monitor.write(&batch("a", vec![request((0..1_500).map(|id| event(id, |_| {})).collect())])).await;
-    let mut envelope = request((0..1_501).map(|id| event(id, |event| event.time += DAY)).collect());
-    envelope.origin.received += 4 * 3_600_000;
+    monitor.write(&batch("a", vec![request((0..1_500).map(|id| event(id, |event| event.time = time)).collect())])).await;
+    let mut envelope = request((0..1_501).map(|id| event(id, |event| event.time = time_then)).collect());
+    envelope.origin.received += later;
     let restarted = monitor.again();
     restarted.write(&mark(envelope)).await;
     assert_eq!(restarted.duplicates("window"), 0);
@@ -151,6 +166,24 @@ async fn a_declared_repeat_is_looked_up_in_the_store() {
         batch("b", vec![envelope])
     };
     assert_eq!(sent_again(mark).await, (1_501, 1_500));
+}
+
+#[tokio::test]
+async fn a_declared_repeat_is_found_whatever_became_of_its_time() {
+    let second_attempt = |mut envelope: Envelope| {
+        envelope.origin.attempt = 2;
+        batch("b", vec![envelope])
+    };
+    for (time, later, time_then) in [
+        // Six days old and believed, then too old and replaced by the time of arrival.
+        (NOON - 6 * DAY, 3 * DAY, NOON + 3 * DAY),
+        // Replaced at first; then the clock was set and the time believed.
+        (NOON, DAY, NOON - 6 * DAY),
+        // Sent again after a week.
+        (NOON, 7 * DAY, NOON + 7 * DAY),
+    ] {
+        assert_eq!(sent_again_with(time, later, time_then, second_attempt).await, (1_501, 1_500), "{time} {later} {time_then}");
+    }
 }
 
 #[tokio::test]

@@ -77,7 +77,7 @@ impl SpoolBuilder {
                 queue_bytes: 64 << 20,
                 linger: Duration::from_millis(500),
                 batch_events: 50_000,
-                batch_bytes: 16 << 20,
+                batch_bytes: 8 << 20,
                 retry_min: Duration::from_millis(100),
                 retry_max: Duration::from_secs(30),
                 dead_letters: 100_000,
@@ -140,7 +140,7 @@ impl SpoolBuilder {
         self
     }
 
-    /// A batch is complete at this many events, or bytes of JSON, whatever comes first. Default 50,000 and 16 MiB.
+    /// A batch is complete at this many events, or bytes of JSON, whatever comes first. Default 50,000 and 8 MiB.
     /// One envelope is never cut, so that a batch can be larger by one.
     pub fn batch(mut self, events: u64, bytes: u64) -> Self {
         self.config.batch_events = events;
@@ -165,8 +165,8 @@ impl SpoolBuilder {
 
     /// Opens the spool, continues what the last process left, and starts a lane per sink. Must run inside a tokio runtime.
     ///
-    /// Creates the directory, but not its parents. Lanes of sinks that are not given any more are dropped with a warning;
-    /// the lane of a new sink starts at the oldest entry still there. Without sinks, envelopes are only stored.
+    /// Creates the directory, for its owner alone, but not its parents. Lanes of sinks that are not given any more are dropped with a
+    /// warning; the lane of a new sink starts at the oldest entry still there. Without sinks, envelopes are only stored.
     ///
     /// # Errors
     /// The directory cannot be written or is in use, its format is newer, or a setting makes no sense. A damaged database is not an

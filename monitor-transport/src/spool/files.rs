@@ -76,7 +76,7 @@ impl Files {
             let path = path.to_owned();
             move |source: io::Error| SpoolError::Directory { path, source }
         };
-        match fs::create_dir(&self.dir) {
+        match make_dir(&self.dir) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(&self.dir)(error)),
             _ => {}
         }
@@ -274,6 +274,14 @@ impl Files {
         #[cfg(not(unix))]
         None
     }
+}
+
+/// Makes a directory that only its owner can enter: what visitors sent is nobody else's business.
+fn make_dir(path: &Path) -> io::Result<()> {
+    let mut dir = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut dir, 0o700);
+    dir.create(path)
 }
 
 fn is_busy(error: &rusqlite::Error) -> bool {

@@ -3,7 +3,7 @@
 //! # Format 1
 //!
 //! ```text
-//! meta         key → value             format = 1, id = 32 hex digits, repeated_through = a seq (after a salvage)
+//! meta         key → value             format = 1, id = 32 hex digits, repeated_through = a seq (after a salvage, or when a lane is dropped)
 //!
 //! entry        seq                     one envelope = one row; numbers are never given twice
 //!              stored                  ms since the epoch, the spool's clock
@@ -18,7 +18,7 @@
 //!              sealed_rows             how many entries it holds
 //!              generation, split       its rows changed (damage); its parts may have been written apart
 //!
-//! dead_letter  lane, event → why, when, batch, and the event as an envelope of one; unique, so that a repeat adds nothing
+//! dead_letter  lane, project, event → why, when, batch, and the event as an envelope of one; unique, so that a repeat adds nothing
 //! quarantine   seq → why, and the row as it was; the newest 1,000 rows and 64 MiB
 //!
 //!        confirmed        sealed_first … sealed_last                    newest
@@ -32,7 +32,7 @@
 //! 1. A sender is answered after the commit that holds its envelope, never before.
 //! 2. A batch is sealed (committed in `lane`) before its sink sees it, and confirmed after the sink returned. In between its rows
 //!    cannot change: they do not expire, and if damage takes one away the batch gets another id.
-//! 3. An entry is deleted only in a commit after the one in which the last lane confirmed it, or when it is too old and in no
+//! 3. An entry is deleted only in the commit in which the last lane confirmed it or in a later one, or when it is too old and in no
 //!    open batch, or when it is moved to the quarantine.
 //! 4. Dead letters are committed together with the confirmation of their batch.
 //! 5. The numbers in memory ([`Book`](table::Book) and the accounts of the queue) change when a commit succeeded, and are read
@@ -85,12 +85,17 @@ use writer::Writer;
 
 use crate::lane::Lane;
 
+/// Longer waits are not told from this one: a deadline must be a time that the clock can show.
+const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3600);
+
 /// What tasks and the writer thread share.
 pub(crate) struct Shared {
     pub(crate) config: Config,
     files: Files,
     queue: Queue,
     pub(crate) counts: Arc<Counts>,
+    /// Counts how often the database was opened: a read that failed before an opening says nothing about what is open now.
+    pub(crate) openings: AtomicU64,
     /// Held for reading while a reader has a connection, for writing while the files are replaced.
     gate: RwLock<()>,
     pub(crate) lanes: Vec<LaneState>,
@@ -225,6 +230,7 @@ impl Spool {
             files,
             queue: Queue::default(),
             counts,
+            openings: AtomicU64::new(0),
             gate: RwLock::new(()),
             lanes: names.iter().map(state).collect(),
             last: AtomicI64::new(0),
@@ -325,7 +331,7 @@ impl Transport for Spool {
     }
 
     async fn flush(&self, within: Duration) -> bool {
-        let deadline = Instant::now() + within;
+        let deadline = Instant::now() + within.min(FOR_EVER);
         let mut progress = self.shared.progress.subscribe();
         let target = self.hurry();
         loop {
@@ -340,7 +346,7 @@ impl Transport for Spool {
     }
 
     async fn close(&self, within: Duration) -> bool {
-        let deadline = Instant::now() + within;
+        let deadline = Instant::now() + within.min(FOR_EVER);
         self.shared.queue.close();
         self.shared.closing.send_replace(true);
         let lanes = std::mem::take(&mut *self.lanes.lock().unwrap_or_else(PoisonError::into_inner));

@@ -51,8 +51,9 @@ pub(crate) enum Order {
         lane: String,
         done: Reply<u64>,
     },
-    /// The file makes no sense to a reader.
+    /// The file makes no sense to a reader, who saw that many openings before it read.
     Salvage {
+        openings: u64,
         done: Reply<()>,
     },
 }

@@ -48,7 +48,7 @@ const SCHEMA: &str = "
         bytes INTEGER NOT NULL,
         crc INTEGER NOT NULL,
         payload BLOB NOT NULL,
-        UNIQUE (lane, event)
+        UNIQUE (lane, project, event)
     ) STRICT;
     CREATE INDEX dead_letter_size ON dead_letter (id, lane, bytes);
     CREATE TABLE quarantine (
@@ -139,7 +139,7 @@ pub(crate) fn set_meta(connection: &Connection, key: &str, value: impl rusqlite:
 #[derive(Clone, Debug)]
 pub(crate) struct Book {
     pub(crate) id: Arc<str>,
-    /// Entries up to this one may have been written under the ids of a spool that was damaged.
+    /// Entries up to this one may have been written under other batch ids: the spool was damaged, or a lane was dropped.
     pub(crate) repeated_through: i64,
     /// The newest entry there ever was.
     pub(crate) last: i64,
@@ -203,6 +203,9 @@ impl Book {
         let known = known.query_map([], |row| row.get::<_, String>(0))?.collect::<rusqlite::Result<Vec<_>>>()?;
         for gone in known.iter().filter(|known| !names.iter().any(|name| **name == *known.as_str())) {
             tracing::warn!(sink = gone.as_str(), "the spool knows a sink that is not installed any more; its lane is dropped");
+            // Should it come back, it starts anew: what it was given before may be given to it again, in other batches.
+            book.repeated_through = book.last;
+            set_meta(connection, "repeated_through", book.last)?;
             connection.execute("DELETE FROM lane WHERE name = ?", [gone])?;
         }
         for name in names {
@@ -283,6 +286,11 @@ pub(crate) struct Effects {
     pub(crate) batches: Vec<Arc<str>>,
 }
 
+fn damaged_index() -> rusqlite::Error {
+    let text = "the index and the table of the entries disagree".to_owned();
+    rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT), Some(text))
+}
+
 fn add(usage: &mut Usage, project: &str, bytes: u64) {
     match usage.get_mut(project) {
         Some(used) => *used += bytes,
@@ -349,6 +357,13 @@ impl Change<'_> {
             .query_row(params![first, last, lane], |row| Ok((unsigned(row.get(0)?), unsigned(row.get(1)?), unsigned(row.get(2)?))))
     }
 
+    /// How many of these rows the table itself has.
+    fn rows(&self, lane: &str, first: i64, last: i64) -> rusqlite::Result<u64> {
+        self.connection
+            .prepare_cached("SELECT count(*) FROM entry NOT INDEXED WHERE seq BETWEEN ?1 AND ?2 AND (lane IS NULL OR lane = ?3)")?
+            .query_row(params![first, last, lane], |row| Ok(unsigned(row.get(0)?)))
+    }
+
     pub(crate) fn seal(&mut self, lane: usize, first: i64, last: i64, rows: u64, bad: &[Bad]) -> rusqlite::Result<Seal> {
         self.quarantine(bad)?;
         let Some(LaneBook { name, sealed, confirmed, .. }) = self.book.lanes.get(lane).cloned() else {
@@ -357,6 +372,9 @@ impl Change<'_> {
         if first <= confirmed {
             return Ok(Seal::Changed);
         }
+        // Offered by the process before this one, which may have written it without living to confirm it. The id says so to a sink
+        // that remembers ids; one whose memory is short can look the events up.
+        let resumed = sealed.is_some();
         let sealed = match sealed {
             Some(open) if (open.first, open.last) != (first, last) => return Ok(Seal::Resume(open)),
             Some(open) if open.rows == rows && bad.is_empty() => open,
@@ -365,8 +383,11 @@ impl Change<'_> {
             Some(open) => Sealed { rows, generation: open.generation + 1, ..open },
             None => Sealed { first, last, rows, generation: 0, split: false },
         };
-        if self.sum(&name, first, last)?.0 != rows {
-            return Ok(Seal::Changed);
+        let found = self.sum(&name, first, last)?.0;
+        if found != rows {
+            // Either rows expired since they were read, or the index, which counts, and the table, which is read, disagree: reading
+            // again would then go on for ever.
+            return if self.rows(&name, first, last)? == found { Ok(Seal::Changed) } else { Err(damaged_index()) };
         }
         self.store_seal(lane, &name, sealed)?;
         let Sealed { generation, split, .. } = sealed;
@@ -375,7 +396,7 @@ impl Change<'_> {
             0 => format!("{spool}-{name}-{first}-{last}"),
             n => format!("{spool}-{name}-{first}-{last}-{n}"),
         };
-        Ok(Seal::Sealed { id: BatchId::new(id), repeated: generation > 0 || split || first <= self.book.repeated_through })
+        Ok(Seal::Sealed { id: BatchId::new(id), repeated: resumed || split || first <= self.book.repeated_through })
     }
 
     fn store_seal(&mut self, lane: usize, name: &str, sealed: Sealed) -> rusqlite::Result<()> {

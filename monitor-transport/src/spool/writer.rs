@@ -4,7 +4,7 @@ use std::{
     fs::File,
     mem,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, PoisonError},
+    sync::{Arc, PoisonError, atomic::Ordering::SeqCst},
     thread,
     time::{Duration, Instant},
 };
@@ -92,9 +92,6 @@ impl Writer {
             more: true,
         };
         writer.adopt(opened);
-        if writer.shared.files.free().is_none_or(|free| free > 2 * files::RESERVE) {
-            writer.shared.files.keep_reserve();
-        }
         writer.look_at_disk();
         writer
     }
@@ -255,10 +252,10 @@ impl Writer {
         let (asked, rest) = mem::take(&mut group.orders).into_iter().partition(|order| matches!(order, Order::Salvage { .. }));
         group.orders = rest;
         let asked: Vec<Order> = asked;
-        if asked.is_empty() {
-            return None;
-        }
-        let failure = self.salvage();
+        let current = self.shared.openings.load(SeqCst);
+        let due = asked.iter().any(|order| matches!(order, Order::Salvage { openings, .. } if *openings == current));
+        // Lanes that met the same damage must not have the new file rebuilt as well.
+        let failure = if due { self.salvage() } else { None };
         for order in asked {
             match &failure {
                 Some(failure) => reject(order, failure),
@@ -288,6 +285,7 @@ impl Writer {
 
     fn adopt(&mut self, opened: Opened) {
         let Opened { connection, book, usage } = opened;
+        self.shared.openings.fetch_add(1, SeqCst);
         self.shared.queue.recount(usage);
         self.shared.queue.set_broken(false);
         self.open = Some((connection, book));
@@ -339,11 +337,7 @@ impl Writer {
             drop(alone);
             if let Err(error) = copied {
                 tracing::warn!(%error, "the spool's log could not be copied into the database");
-                match remedy(&error) {
-                    Remedy::Reopen => drop(self.reopen()),
-                    Remedy::Salvage => drop(self.salvage()),
-                    Remedy::Wait | Remedy::None => {}
-                }
+                self.mend(remedy(&error));
             }
         }
         let interval = if self.full { FULL_TICK } else { TICK };
@@ -367,7 +361,11 @@ impl Writer {
         let files = &self.shared.files;
         // Taken again only when there is room for the reserve and for something to come.
         let enough = |free: u64| free >= files::RESERVE + PROBE && files.keep_reserve();
-        let room = match files.free() {
+        let free = files.free();
+        if !self.full && free.is_none_or(|free| free > 2 * files::RESERVE) {
+            files.keep_reserve();
+        }
+        let room = match free {
             Some(free) if self.full && !enough(free) => 0,
             Some(free) if config.min_free_disk > 0 => free.saturating_sub(config.min_free_disk),
             _ => u64::MAX,
@@ -405,7 +403,24 @@ impl Writer {
             // While the disk is full, the log must be used again instead of growing.
             Ok(None) if self.full => self.log = CHECKPOINT,
             Ok(None) => {}
-            Err(error) => tracing::debug!(%error, "pages of the spool could not be given back"),
+            Err(error) => {
+                let remedy = remedy(&error);
+                match remedy {
+                    // Tried again at every look at the disk.
+                    Remedy::Wait | Remedy::None => tracing::debug!(%error, "pages of the spool cannot be given back now"),
+                    _ => tracing::warn!(%error, "pages of the spool could not be given back"),
+                }
+                self.mend(remedy);
+            }
+        }
+    }
+
+    /// Deals with an error for which nobody waits.
+    fn mend(&mut self, remedy: Remedy) {
+        match remedy {
+            Remedy::Reopen => drop(self.reopen()),
+            Remedy::Salvage => drop(self.salvage()),
+            Remedy::Wait | Remedy::None => {}
         }
     }
 
@@ -464,7 +479,7 @@ fn answer(order: Order, outcome: Outcome) {
     match (order, outcome) {
         (Order::Seal { done, .. }, Outcome::Seal(seal)) => drop(done.send(Ok(seal))),
         (Order::Requeue { done, .. }, Outcome::Moved(moved)) => drop(done.send(Ok(moved))),
-        (Order::Split { done, .. } | Order::Confirm { done, .. } | Order::Salvage { done }, Outcome::Done) => drop(done.send(Ok(()))),
+        (Order::Split { done, .. } | Order::Confirm { done, .. } | Order::Salvage { done, .. }, Outcome::Done) => drop(done.send(Ok(()))),
         _ => {}
     }
 }
@@ -474,6 +489,6 @@ fn reject(order: Order, failure: &Failure) {
     match order {
         Order::Seal { done, .. } => drop(done.send(Err(failure.clone()))),
         Order::Requeue { done, .. } => drop(done.send(Err(failure.clone()))),
-        Order::Split { done, .. } | Order::Confirm { done, .. } | Order::Salvage { done } => drop(done.send(Err(failure.clone()))),
+        Order::Split { done, .. } | Order::Confirm { done, .. } | Order::Salvage { done, .. } => drop(done.send(Err(failure.clone()))),
     }
 }
