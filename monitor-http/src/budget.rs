@@ -2,6 +2,8 @@
 
 use std::{
     collections::HashMap,
+    error::Error,
+    fmt,
     net::IpAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -21,6 +23,14 @@ pub(crate) struct Budget {
 /// Everything is in use.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct UsedUp;
+
+impl fmt::Display for UsedUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("everything is in use")
+    }
+}
+
+impl Error for UsedUp {}
 
 impl Budget {
     pub(crate) fn new(most: usize) -> Arc<Budget> {
@@ -55,6 +65,18 @@ impl Hold {
         used.fetch_update(Ordering::AcqRel, Ordering::Acquire, take).map_err(|_| UsedUp)?;
         self.held += n;
         Ok(())
+    }
+
+    /// Gives `n` back, or all if it holds less.
+    pub(crate) fn shrink(&mut self, n: usize) {
+        let n = n.min(self.held);
+        self.budget.used.fetch_sub(n, Ordering::AcqRel);
+        self.held -= n;
+    }
+
+    /// What it holds.
+    pub(crate) fn held(&self) -> usize {
+        self.held
     }
 }
 
@@ -136,6 +158,11 @@ mod tests {
         assert!(first.grow(usize::MAX).is_err());
         first.grow(4).unwrap();
         assert_eq!(budget.used(), 10);
+        first.shrink(3);
+        assert_eq!((budget.used(), first.held()), (7, 7));
+        first.shrink(usize::MAX);
+        assert_eq!(budget.used(), 0);
+        first.grow(5).unwrap();
         drop(first);
         assert_eq!(budget.used(), 0);
     }

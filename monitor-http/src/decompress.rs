@@ -194,6 +194,18 @@ mod tests {
         let mut members = gzip(&TEXT[..10]);
         members.extend(gzip(&TEXT[10..]));
         assert_eq!(decode(Encoding::Gzip, &members).unwrap(), TEXT);
+        let empty_first = [gzip(b""), gzip(TEXT), gzip(b"")].concat();
+        assert_eq!(decode(Encoding::Gzip, &empty_first).unwrap(), TEXT);
+    }
+
+    #[test]
+    fn a_body_of_empty_streams_is_soon_read() {
+        let start = std::time::Instant::now();
+        for (encoding, empty) in [(Encoding::Gzip, gzip(b"")), (Encoding::Zstd, zstd(b""))] {
+            let body = empty.repeat(1024 * 1024 / empty.len());
+            assert_eq!(decode(encoding, &body), Ok(Vec::new()), "{encoding:?}");
+        }
+        assert!(start.elapsed() < std::time::Duration::from_secs(5), "{:?}", start.elapsed());
     }
 
     #[test]

@@ -40,6 +40,7 @@ mod decompress;
 mod ingest;
 mod limiter;
 mod live;
+mod meter;
 mod metrics;
 mod reader;
 mod request;

@@ -37,8 +37,8 @@ struct Viewers {
 
 /// Most events that wait for one viewer.
 const QUEUE_EVENTS: usize = 2_000;
-/// Most bytes, roughly, that wait for one viewer.
-const QUEUE_BYTES: usize = 4 * 1024 * 1024;
+/// Most bytes, roughly, that wait for one viewer: what browsers send at once fits many times.
+const QUEUE_BYTES: usize = 8 * 1024 * 1024;
 /// A comment is sent after this time, so that proxies and clients see that the stream lives.
 const COMMENT_EVERY: Duration = Duration::from_secs(15);
 
@@ -68,8 +68,12 @@ struct Accepted {
 
 impl Accepted {
     fn new(envelope: Arc<Envelope>) -> Accepted {
-        // Roughly the JSON text: what all events repeat, and what each has of its own.
-        let bytes = envelope.events.iter().map(|event| 1_000 + event.data.get().len()).sum();
+        // Roughly the JSON text: every event repeats what its envelope says once. Five hundred events with large tags are a hundred times
+        // larger here than they were in their request.
+        let repeated = serde_json::to_vec(&envelope.origin).map_or(0, |text| text.len());
+        let own =
+            |event: &Event| event.data.get().len() + event.attributes.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>();
+        let bytes = envelope.events.iter().map(|event| 1_000 + repeated + own(event)).sum();
         let texts = envelope.events.iter().map(|_| OnceLock::new()).collect();
         Accepted { envelope, bytes, texts }
     }
@@ -91,9 +95,9 @@ impl Viewer {
             return 0;
         }
         let mut queue = self.queue();
-        let is_full = queue.events + wanted > QUEUE_EVENTS || queue.bytes + accepted.bytes > QUEUE_BYTES;
-        // One envelope that is larger than a queue still fits an empty one.
-        let dropped = if is_full && !queue.waiting.is_empty() {
+        // More events than a queue takes still fit an empty one; more bytes never do.
+        let has_too_many = queue.events + wanted > QUEUE_EVENTS && !queue.waiting.is_empty();
+        let dropped = if has_too_many || queue.bytes + accepted.bytes > QUEUE_BYTES {
             queue.dropped += wanted as u64;
             wanted as u64
         } else {
@@ -315,6 +319,17 @@ mod tests {
             missed.extend(text.find("event: dropped").map(|at| text[at..].to_owned()));
         }
         assert_eq!(missed, "event: dropped\ndata: {\"count\":5}\n\n");
+    }
+
+    #[tokio::test]
+    async fn a_request_that_grows_in_the_stream_is_left_out_of_it() {
+        let (hub, counts) = hub();
+        let mut stream = watch(&hub, "shop", &[]).await;
+        let mut envelope = testing::envelope(1, &["x"; 500]);
+        envelope.origin.tags.extend((0..64).map(|n| (n.to_string(), "y".repeat(4_096))));
+        hub.accepted(Arc::new(envelope));
+        assert_eq!(next(&mut stream).await, "event: dropped\ndata: {\"count\":500}\n\n");
+        assert_eq!(counts.labelled(Labelled::LiveDropped, "live"), 500);
     }
 
     #[tokio::test(start_paused = true)]

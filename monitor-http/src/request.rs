@@ -106,7 +106,8 @@ pub(crate) async fn read(
             first = chunk.clone();
         } else {
             if all.is_empty() {
-                all.reserve(body.remaining().and_then(|n| usize::try_from(n).ok()).map_or(2 * len, |n| n + len + chunk.len()));
+                // Not as much as the client says will come: only what came is paid for.
+                all.reserve(2 * len + chunk.len());
                 all.extend_from_slice(&first);
             }
             all.extend_from_slice(&chunk);

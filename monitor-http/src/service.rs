@@ -149,7 +149,8 @@ impl HttpService {
     }
 
     /// The path under which the host serves this: `/monitor`. It is taken off the paths of requests that still have it,
-    /// and used for DSNs and redirects. A router that takes it off itself (axum's `nest_service`) does no harm.
+    /// and used for DSNs and redirects. A router that takes it off itself (axum's `nest_service`) does no harm, unless the prefix is
+    /// one of the service's own folders: `/api`, `/query`, `/sdk` and `/assets` would be taken off twice.
     pub fn under(mut self, prefix: &str) -> HttpService {
         let prefix = prefix.trim_matches('/');
         self.prefix = if prefix.is_empty() { "".into() } else { format!("/{prefix}").into() };

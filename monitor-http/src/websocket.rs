@@ -1,7 +1,8 @@
 //! Events over a WebSocket: one envelope per text message, answered by one text message, in order.
 //!
 //! One message is worked on at a time. A client that sends faster is slowed down by TCP, so a socket never holds more than one
-//! message of the largest size.
+//! message of the largest size, [paid for](crate::meter) from the budget of all requests. A message that has begun must be complete
+//! within the time for a body.
 
 use std::{net::IpAddr, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
@@ -24,6 +25,7 @@ use tokio_tungstenite::{
 use crate::{
     answer::{self, Refusal, Taken},
     ingest::{Form, Sender, check_uri},
+    meter::{Metered, is_used_up},
     response::Body,
     service::Shared,
 };
@@ -32,6 +34,8 @@ use crate::{
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// This many pings without a sign of life, and the client is gone.
 const MISSED_PINGS: u32 = 3;
+/// A client's ping or pong without its payload, bytes: type, length and mask.
+const CONTROL_HEADER: usize = 6;
 
 impl Shared {
     pub(crate) fn web_socket(self: &Arc<Self>, project: &str, parts: &mut Parts) -> Result<Response<Body>, Refusal> {
@@ -39,7 +43,7 @@ impl Shared {
         let accept = check_handshake(parts)?;
         let client = {
             let Sender { project, ip, user_agent } = self.admit(Some(project), parts)?;
-            Client { key: project.keys.first().cloned().unwrap_or_default(), ip, user_agent: user_agent.to_owned() }
+            Client { project: project.id.clone(), ip, user_agent: user_agent.to_owned() }
         };
         let upgrade = parts.extensions.remove::<OnUpgrade>().ok_or(Refusal::UpgradeRequired)?;
         let place = self.sockets.take(client.ip)?;
@@ -59,7 +63,7 @@ impl Shared {
 
 /// Who opened the socket.
 struct Client {
-    key: String,
+    project: String,
     ip: Option<IpAddr>,
     user_agent: String,
 }
@@ -93,7 +97,9 @@ async fn run(shared: Arc<Shared>, client: Client, upgrade: OnUpgrade) {
         .read_buffer_size(8 * 1024)
         .write_buffer_size(0)
         .max_write_buffer_size(256 * 1024);
-    let mut socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
+    let Ok(hold) = shared.bodies.hold(0) else { return };
+    let stream = Metered::new(TokioIo::new(upgraded), hold);
+    let mut socket = WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await;
     let code = converse(&shared, &client, &mut socket).await;
     if let Some(code) = code {
         let frame = CloseFrame { code, reason: Utf8Bytes::default() };
@@ -103,7 +109,7 @@ async fn run(shared: Arc<Shared>, client: Client, upgrade: OnUpgrade) {
 }
 
 /// Talks until one side ends it; `Some` when that was ours.
-async fn converse(shared: &Arc<Shared>, client: &Client, socket: &mut WebSocketStream<TokioIo<Upgraded>>) -> Option<CloseCode> {
+async fn converse(shared: &Arc<Shared>, client: &Client, socket: &mut WebSocketStream<Metered<TokioIo<Upgraded>>>) -> Option<CloseCode> {
     let mut closing = shared.closing.subscribe();
     let mut missed = 0;
     loop {
@@ -113,6 +119,7 @@ async fn converse(shared: &Arc<Shared>, client: &Client, socket: &mut WebSocketS
             message = timeout(shared.config.web_socket_idle, socket.next()) => message,
         };
         let reply = match message {
+            Err(_idle) if socket.get_ref().is_late(shared.config.body_timeout) => return Some(too_slow(shared.pipeline.counts())),
             Err(_idle) if missed >= MISSED_PINGS - 1 => return Some(CloseCode::Policy),
             Err(_idle) => {
                 missed += 1;
@@ -128,11 +135,20 @@ async fn converse(shared: &Arc<Shared>, client: &Client, socket: &mut WebSocketS
                         if let Err(refusal) = &outcome {
                             shared.pipeline.counts().count(Labelled::RequestsRefused, refusal.told().code, 1);
                         }
+                        socket.get_mut().settle();
                         Message::text(answer::frame(&outcome))
                     }
                     Message::Binary(_) => return Some(CloseCode::Unsupported),
-                    // Pings are answered by the protocol layer; a close is followed by the end of the stream.
-                    Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_) => continue,
+                    // Pings are answered by the protocol layer. They may stand between the pieces of a message.
+                    Message::Ping(payload) | Message::Pong(payload) => {
+                        socket.get_mut().settle_part(CONTROL_HEADER + payload.len());
+                        if socket.get_ref().is_late(shared.config.body_timeout) {
+                            return Some(too_slow(shared.pipeline.counts()));
+                        }
+                        continue;
+                    }
+                    // A close is followed by the end of the stream.
+                    Message::Close(_) | Message::Frame(_) => continue,
                 }
             }
         };
@@ -144,10 +160,9 @@ async fn converse(shared: &Arc<Shared>, client: &Client, socket: &mut WebSocketS
 }
 
 async fn take(shared: &Arc<Shared>, client: &Client, text: &Utf8Bytes) -> Result<Taken, Refusal> {
-    let project = shared.projects.by_key(&client.key).ok_or(Refusal::UnknownKey)?;
+    let project = shared.projects.by_id(&client.project).ok_or(Refusal::UnknownKey)?;
     shared.check_rates(project, client.ip)?;
     let _request = shared.requests.hold(1)?;
-    let _hold = shared.bodies.hold(text.len())?;
     let counts = shared.pipeline.counts();
     counts.add(Total::Requests, 1);
     counts.add(Total::RequestBytes, text.len() as u64);
@@ -155,11 +170,20 @@ async fn take(shared: &Arc<Shared>, client: &Client, text: &Utf8Bytes) -> Result
     shared.submit(Form::Envelope, sender, text.as_bytes()).await
 }
 
+fn too_slow(counts: &Counts) -> CloseCode {
+    counts.count(Labelled::RequestsRefused, Refusal::TooSlow.told().code, 1);
+    CloseCode::Policy
+}
+
 fn goodbye(error: &Error, counts: &Counts) -> Option<CloseCode> {
     match error {
         Error::Capacity(CapacityError::MessageTooLong { .. }) => {
             counts.count(Labelled::RequestsRefused, Refusal::TooLarge.told().code, 1);
             Some(CloseCode::Size)
+        }
+        Error::Io(error) if is_used_up(error) => {
+            counts.count(Labelled::RequestsRefused, Refusal::Overloaded.told().code, 1);
+            Some(CloseCode::Again)
         }
         Error::Utf8(_) => Some(CloseCode::Invalid),
         Error::Protocol(_) => Some(CloseCode::Protocol),

@@ -637,6 +637,58 @@ mod web_socket {
         assert_eq!((status, refused), (101, 503));
     }
 
+    /// A masked frame of a client, its mask zero.
+    fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+        let mut frame = vec![first, 0x80 | 126];
+        frame.extend(u16::try_from(payload.len()).unwrap().to_be_bytes());
+        frame.extend([0; 4]);
+        frame.extend(payload);
+        frame
+    }
+
+    /// The code of the close frame with which a raw client's socket ends.
+    async fn end_of(config: Config, frames: Vec<(Vec<u8>, Duration)>) -> (u16, Scene) {
+        let scene = scene(config);
+        let server = serve(scene.service.clone(), quick().1);
+        let end = tokio::task::spawn_blocking(move || {
+            let mut client = std::net::TcpStream::connect(server.address).unwrap();
+            client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+            std::io::Write::write_all(&mut client, &web_socket_request("/api/shop/ws?key=public-key")).unwrap();
+            for (frame, pause) in frames {
+                // The service may have ended it already.
+                let _ended = std::io::Write::write_all(&mut client, &frame);
+                std::thread::sleep(pause);
+            }
+            let mut all = Vec::new();
+            let _reset = std::io::Read::read_to_end(&mut client, &mut all);
+            let close = all.windows(2).rposition(|pair| pair == [0x88, 2]).unwrap();
+            u16::from_be_bytes([all[close + 2], all[close + 3]])
+        });
+        (end.await.unwrap(), scene)
+    }
+
+    #[tokio::test]
+    async fn pieces_of_a_message_are_paid_for_as_they_come() {
+        let (mut config, _) = quick();
+        config.in_flight_bytes = 100_000;
+        let piece = vec![b'x'; 30_000];
+        let frames = (0..4).map(|n| (frame(u8::from(n == 0), &piece), Duration::ZERO)).collect();
+        let (code, scene) = end_of(config, frames).await;
+        assert_eq!(code, u16::from(CloseCode::Again));
+        assert_eq!(scene.counts.labelled(Labelled::RequestsRefused, "overloaded"), 1);
+    }
+
+    #[tokio::test]
+    async fn pings_do_not_keep_half_a_message_alive() {
+        let (mut config, _) = quick();
+        config.body_timeout = Duration::from_millis(300);
+        let mut frames = vec![(frame(0x01, b"half a message"), Duration::from_millis(50))];
+        frames.extend((0..10).map(|_| (vec![0x89, 0x80, 0, 0, 0, 0], Duration::from_millis(100))));
+        let (code, scene) = end_of(config, frames).await;
+        assert_eq!(code, u16::from(CloseCode::Policy));
+        assert_eq!(scene.counts.labelled(Labelled::RequestsRefused, "too_slow"), 1);
+    }
+
     #[tokio::test]
     async fn a_shutdown_says_goodbye() {
         let scene = scene(quick().0);

@@ -31,7 +31,9 @@ impl Enricher for Clock {
 
     fn enrich(&self, event: &mut Event, origin: &Origin) -> Verdict {
         let said = event.time;
-        let skew = origin.sent_at.map_or(0, |sent_at| origin.received.saturating_sub(sent_at));
+        // An event without a (readable) time has that of its arrival: our own clock needs no correction.
+        let is_ours = said == origin.received;
+        let skew = origin.sent_at.filter(|_| !is_ours).map_or(0, |sent_at| origin.received.saturating_sub(sent_at));
         let mut changed = None;
         if skew.saturating_abs() >= self.min_skew {
             event.time = said.saturating_add(skew);
@@ -83,6 +85,13 @@ mod tests {
         check(NOW + 3 * DAY - 70, Some(NOW + 3 * DAY), NOW - 70, "corrected");
         check(NOW + 3 * DAY - 50, Some(NOW + 3 * DAY), NOW - 50, "corrected");
         check(1_000, Some(2_000), NOW - 1_000, "corrected");
+    }
+
+    #[test]
+    fn the_time_of_arrival_is_not_corrected() {
+        for skew in [-3 * DAY, -40_000, 40_000, 3 * DAY] {
+            check(NOW, Some(NOW + skew), NOW, "");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::{Enricher, Event, Kind, Origin, Verdict, attribute, stack};
 
-/// Gives every error a `fingerprint` (16 hex digits) and a `message` (at most 1,000 characters).
+/// Gives every error a `fingerprint` (16 hex digits), and errors and messages a `message` (at most 1,000 characters).
 ///
 /// Two errors belong together when they have the same type and the same innermost frames, whatever the line numbers,
 /// host, query and build hashes of their scripts. Without a stack the message decides, its variable parts (numbers,
@@ -31,21 +31,20 @@ impl Enricher for Fingerprint {
     }
 
     fn enrich(&self, event: &mut Event, _origin: &Origin) -> Verdict {
-        if event.kind != Kind::Error {
+        if !matches!(event.kind, Kind::Error | Kind::Message) {
             return Verdict::Keep;
         }
         // Details of another shape are no reason to lose the error: it is grouped by its type.
         let details = serde_json::from_str(event.data.get()).unwrap_or(Details { message: None, stack: None });
         let message = details.message.as_deref().unwrap_or_default();
-        let fingerprint = match event.attribute(attribute::FINGERPRINT) {
-            "" => compute(&event.name, message, details.stack.as_deref().unwrap_or_default(), event.attribute(attribute::TARGET)),
-            own => own.to_owned(),
-        };
-        let message: String = message.chars().take(1_000).collect();
-        if !message.is_empty() {
-            event.attributes.entry(attribute::MESSAGE.into()).or_insert(message);
+        if event.kind == Kind::Error && event.attribute(attribute::FINGERPRINT).is_empty() {
+            let stack = details.stack.as_deref().unwrap_or_default();
+            let fingerprint = compute(&event.name, message, stack, event.attribute(attribute::TARGET));
+            event.attributes.insert(attribute::FINGERPRINT.into(), fingerprint);
         }
-        event.attributes.insert(attribute::FINGERPRINT.into(), fingerprint);
+        if !message.is_empty() {
+            event.attributes.entry(attribute::MESSAGE.into()).or_insert_with(|| message.chars().take(1_000).collect());
+        }
         Verdict::Keep
     }
 }
@@ -163,6 +162,14 @@ mod tests {
     #[test]
     fn the_value_never_changes_between_versions() {
         assert_eq!(fingerprint("TypeError", "a is not a function", ""), "2797ff84bd1d3110");
+    }
+
+    #[test]
+    fn a_message_has_its_text_and_no_fingerprint() {
+        let mut event = Event::new(EventId(1), 0, Kind::Message, "info");
+        event.data = serde_json::value::RawValue::from_string(r#"{"message":"cart is empty"}"#.into()).unwrap();
+        assert_eq!(Fingerprint.enrich(&mut event, &Origin::new("shop", 0)), Verdict::Keep);
+        assert_eq!((event.attribute("message"), event.attribute("fingerprint")), ("cart is empty", ""));
     }
 
     #[test]

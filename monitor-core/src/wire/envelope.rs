@@ -1,6 +1,9 @@
 //! Our own envelope, see `docs/protocol.md`.
 
-use std::{borrow::Cow, collections::HashSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashSet},
+};
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -20,12 +23,16 @@ mod longest {
     pub(super) const URL: usize = 4_096;
     pub(super) const KEY: usize = 128;
     pub(super) const ATTRIBUTE: usize = 4_096;
+    pub(super) const REASON: usize = 500;
     /// Anything longer is not an id with extra dashes but abuse.
     pub(super) const ID: usize = 128;
 }
 
 /// Most attributes of an event, and most tags of an envelope.
 const MAX_ATTRIBUTES: usize = 64;
+
+/// Tags as they are read.
+pub(super) type Tags = BTreeMap<String, Text>;
 
 #[derive(Deserialize)]
 struct Frame<'a> {
@@ -47,7 +54,7 @@ struct Frame<'a> {
     #[serde(default)]
     device: Option<FrameDevice>,
     #[serde(default)]
-    tags: Option<std::collections::BTreeMap<String, Text>>,
+    tags: Option<Tags>,
     #[serde(default)]
     discarded: Option<Vec<Discarded>>,
     #[serde(borrow)]
@@ -111,7 +118,7 @@ pub fn envelope(body: &[u8], context: &mut Context<'_>) -> Result<Parsed, FrameE
     const EXPECTED: &str = "an envelope";
     let body = text::repair(body);
     let text = frame::utf8(&body)?;
-    let bad_frame = |error: serde_json::Error| FrameError::BadFrame { expected: EXPECTED, reason: error.to_string() };
+    let bad_frame = |error: serde_json::Error| FrameError::BadFrame { expected: EXPECTED, reason: reason(&error) };
     match serde_json::from_str::<Frame<'_>>(text) {
         Ok(mut frame) => {
             let elements = std::mem::take(&mut frame.events).into_iter().map(Ok).collect();
@@ -173,9 +180,7 @@ fn origin(frame: Frame<'_>, context: &Context<'_>, discarded: &mut Vec<Discarded
         origin.device.connection = word(device.connection);
         origin.device.timezone = word(device.timezone);
     }
-    for (key, value) in frame.tags.unwrap_or_default().into_iter().take(MAX_ATTRIBUTES) {
-        origin.tags.insert(cut(Text(key), longest::KEY), cut(value, longest::ATTRIBUTE));
-    }
+    origin.tags = tags(frame.tags);
     discarded.extend(frame.discarded.into_iter().flatten().take(64));
     origin
 }
@@ -186,6 +191,12 @@ pub(super) fn word(text: Text) -> String {
 
 pub(super) fn url(text: Text) -> String {
     cut(text, longest::URL)
+}
+
+/// The tags of an envelope, or of a document of a simple form.
+pub(super) fn tags(read: Option<Tags>) -> Attributes {
+    let read = read.unwrap_or_default().into_iter().take(MAX_ATTRIBUTES);
+    read.map(|(key, value)| (cut(Text(key), longest::KEY), cut(value, longest::ATTRIBUTE))).collect()
 }
 
 fn cut(Text(mut text): Text, max: usize) -> String {
@@ -238,7 +249,12 @@ pub(super) fn reject_repeated_ids(parsed: &mut Parsed) {
 }
 
 pub(super) fn bad_json(index: usize, error: &serde_json::Error) -> Rejection {
-    Rejection { index, code: "bad_json", message: error.to_string() }
+    Rejection { index, code: "bad_json", message: reason(error) }
+}
+
+/// What a parser complains about, for people. It quotes what it found, which may be as long as the request.
+pub(super) fn reason(error: &serde_json::Error) -> String {
+    cut(Text(error.to_string()), longest::REASON)
 }
 
 #[derive(Deserialize)]
@@ -265,7 +281,7 @@ fn read_event(index: usize, raw: &str, context: &mut Context<'_>) -> Result<Even
     frame::check_shape(index, raw, context.limits)?;
     let reject = |code, message: &str| Rejection { index, code, message: message.into() };
     let raw: RawEvent<'_> = serde_json::from_str(raw).map_err(|error| {
-        let text = error.to_string();
+        let text = reason(&error);
         let code = if text.starts_with("duplicate field") { "duplicate_field" } else { "bad_json" };
         Rejection { index, code, message: text }
     })?;
@@ -300,7 +316,7 @@ fn read_event(index: usize, raw: &str, context: &mut Context<'_>) -> Result<Even
     Ok(event)
 }
 
-fn read_id(index: usize, raw: Option<&RawValue>, context: &mut Context<'_>) -> Result<EventId, Rejection> {
+pub(super) fn read_id(index: usize, raw: Option<&RawValue>, context: &mut Context<'_>) -> Result<EventId, Rejection> {
     let Some(raw) = raw.map(RawValue::get) else { return Ok((context.new_id)()) };
     if raw.len() > longest::ID {
         return Err(Rejection {
@@ -317,7 +333,7 @@ fn read_attributes(raw: &RawValue) -> Result<Attributes, String> {
     if raw.get() == "null" {
         return Ok(Attributes::new());
     }
-    let read: std::collections::BTreeMap<String, Text> = serde_json::from_str(raw.get()).map_err(|error| error.to_string())?;
+    let read: Tags = serde_json::from_str(raw.get()).map_err(|error| reason(&error))?;
     if read.len() > MAX_ATTRIBUTES {
         return Err(format!("{} attributes are more than the {MAX_ATTRIBUTES} allowed", read.len()));
     }

@@ -127,3 +127,51 @@ impl FrameError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Origin, enrich};
+
+    #[test]
+    fn the_largest_request_takes_no_longer_whatever_is_in_it() {
+        let fill = |piece: &str, bytes: usize| piece.repeat(bytes / piece.len());
+        let mut bodies: Vec<String> = Vec::new();
+        for piece in
+            ["{", "[", "\"", "\\", "{},", "{\"events\":", "\"events\":[", "\"\":\"\",", "[\"]", " ", "\\ud83d", "\u{feff}", "1,", "NaN,"]
+        {
+            let piece = fill(piece, 1024 * 1024);
+            for frame in ["@", "{\"v\":1,\"events\":[@]}", "{\"v\":1,\"events\":[{\"kind\":\"x\",\"data\":{\"a\":[@]}}]}", "[@]"] {
+                bodies.push(frame.replace('@', &piece));
+            }
+        }
+        for piece in ["at ", "at f (", "@", "a@b:1:1\\n", ":1", ", ", "://", "/", ".", " [as ", "\\n", "at a (b:1:1)\\n", "'", "async "] {
+            let text = fill(piece, 250 * 1024);
+            bodies.push(format!(r#"{{"v":1,"events":[{{"kind":"error","data":{{"message":"{text}","stack":"{text}"}}}}]}}"#));
+        }
+        let enrichers = enrich::standard();
+        let limits = Limits { event_bytes: 1024 * 1024, ..Limits::default() };
+        let start = std::time::Instant::now();
+        for body in &bodies {
+            for form in [None, Some(SimpleForm::Events), Some(SimpleForm::Metrics)] {
+                let mut next = 0;
+                let mut new_id = || {
+                    next += 1;
+                    EventId(next)
+                };
+                let mut context = Context { project: "shop", received: 0, limits: &limits, new_id: &mut new_id };
+                let mut parsed = match form {
+                    None => envelope(body.as_bytes(), &mut context),
+                    Some(form) => simple(form, body.as_bytes(), &mut context),
+                };
+                for event in parsed.iter_mut().flat_map(|parsed| &mut parsed.envelope.events) {
+                    for enricher in &enrichers {
+                        let _ = enricher.enrich(event, &Origin::new("shop", 0));
+                    }
+                }
+            }
+        }
+        // Each is read in some ms; what is quadratic takes minutes.
+        assert!(start.elapsed() < std::time::Duration::from_secs(20), "{:?}", start.elapsed());
+    }
+}

@@ -5,12 +5,12 @@ use serde_json::value::RawValue;
 
 use super::{
     Context, FrameError, Parsed, Rejection,
-    envelope::{bad_json, check_count, limit_texts, reject_repeated_ids, set_time, url, word},
+    envelope::{Tags, bad_json, check_count, limit_texts, read_id, reason, reject_repeated_ids, set_time, tags, url, word},
     frame::{self, Elements},
     text::{self, Text},
     time,
 };
-use crate::{Attributes, Envelope, Event, EventId, Kind, Origin, attribute, query::VITAL_BANDS};
+use crate::{Envelope, Event, EventId, Kind, Origin, attribute, query::VITAL_BANDS};
 
 /// Which of the simple forms a path takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,10 +39,10 @@ pub fn simple(form: SimpleForm, body: &[u8], context: &mut Context<'_>) -> Resul
             Ok(list) => list.into_iter().map(Ok).collect(),
             Err(error) => match frame::split_array(text, None) {
                 Some((rest, elements)) if rest.trim_ascii() == "[]" => elements,
-                _ => return Err(bad_frame(error.to_string())),
+                _ => return Err(bad_frame(reason(&error))),
             },
         },
-        _ => vec![Ok(serde_json::from_str(text).map_err(|error| bad_frame(error.to_string()))?)],
+        _ => vec![Ok(serde_json::from_str(text).map_err(|error| bad_frame(reason(&error)))?)],
     };
     check_count(elements.len(), context)?;
     let mut origin = Origin::new(context.project, context.received);
@@ -69,8 +69,10 @@ fn read(form: SimpleForm, index: usize, raw: &RawValue, origin: &mut Origin, con
     frame::check_shape(index, raw.get(), context.limits)?;
     let bad = |error: serde_json::Error| bad_json(index, &error);
     match form {
-        SimpleForm::Events => serde_json::from_str::<EventDocument<'_>>(raw.get()).map_err(bad)?.into_event(origin, context),
-        SimpleForm::Monitoring => serde_json::from_str::<MonitoringDocument<'_>>(raw.get()).map_err(bad)?.into_event(origin, context),
+        SimpleForm::Events => serde_json::from_str::<EventDocument<'_>>(raw.get()).map_err(bad)?.into_event(index, origin, context),
+        SimpleForm::Monitoring => {
+            serde_json::from_str::<MonitoringDocument<'_>>(raw.get()).map_err(bad)?.into_event(index, origin, context)
+        }
         SimpleForm::Metric | SimpleForm::Metrics => {
             serde_json::from_str::<MetricDocument<'_>>(raw.get()).map_err(bad)?.into_event(index, context)
         }
@@ -79,8 +81,8 @@ fn read(form: SimpleForm, index: usize, raw: &RawValue, origin: &mut Origin, con
 
 #[derive(Deserialize)]
 struct EventDocument<'a> {
-    #[serde(default)]
-    id: Option<EventId>,
+    #[serde(borrow, default)]
+    id: Option<&'a RawValue>,
     event_type: String,
     #[serde(borrow, default)]
     timestamp: Option<&'a RawValue>,
@@ -119,7 +121,8 @@ enum PageForm {
 }
 
 impl EventDocument<'_> {
-    fn into_event(self, origin: &mut Origin, context: &mut Context<'_>) -> Result<Event, Rejection> {
+    fn into_event(self, index: usize, origin: &mut Origin, context: &mut Context<'_>) -> Result<Event, Rejection> {
+        let id = read_id(index, self.id, context)?;
         let (kind, name) = match Kind::known(&self.event_type) {
             Some(kind) => (kind, self.event_type),
             None => (Kind::Track, self.event_type),
@@ -130,7 +133,7 @@ impl EventDocument<'_> {
         if let Some(page) = self.page {
             set_page(origin, page);
         }
-        let mut event = new_event(self.id, kind, name, context);
+        let mut event = Event::new(id, context.received, kind, name);
         set_time(&mut event, time::read(self.timestamp));
         set_data(&mut event, self.data);
         Ok(event)
@@ -139,8 +142,8 @@ impl EventDocument<'_> {
 
 #[derive(Deserialize)]
 struct MonitoringDocument<'a> {
-    #[serde(default)]
-    id: Option<EventId>,
+    #[serde(borrow, default)]
+    id: Option<&'a RawValue>,
     #[serde(default, rename = "type")]
     kind: Option<String>,
     #[serde(default)]
@@ -164,7 +167,7 @@ struct MonitoringDocument<'a> {
     #[serde(default)]
     environment: Text,
     #[serde(default)]
-    tags: Option<std::collections::BTreeMap<String, Text>>,
+    tags: Option<Tags>,
     #[serde(default)]
     breadcrumbs: Option<Box<RawValue>>,
     #[serde(default)]
@@ -188,29 +191,30 @@ struct MetricForm {
 }
 
 impl MonitoringDocument<'_> {
-    fn into_event(self, origin: &mut Origin, context: &mut Context<'_>) -> Result<Event, Rejection> {
+    fn into_event(self, index: usize, origin: &mut Origin, context: &mut Context<'_>) -> Result<Event, Rejection> {
+        let id = read_id(index, self.id, context)?;
         origin.page.url = url(self.url);
         origin.user = self.user.map(User::into_id).unwrap_or_default();
         origin.session = word(self.session_id);
         origin.release = word(self.release);
         origin.environment = word(self.environment);
-        origin.tags = self.tags.unwrap_or_default().into_iter().take(64).map(|(key, value)| (key, word(value))).collect();
+        origin.tags = tags(self.tags);
         let mut event = if let Some(error) = self.error {
             let name = if error.name.0.is_empty() { "Error".into() } else { error.name.0 };
-            let mut event = new_event(self.id, Kind::Error, name, context);
+            let mut event = Event::new(id, context.received, Kind::Error, name);
             let message = if error.message.0.is_empty() { self.message.0 } else { error.message.0 };
             let data = serde_json::json!({"message": message, "stack": error.stack.0, "mechanism": "manual",
                 "breadcrumbs": self.breadcrumbs, "data": self.data});
             set_data(&mut event, serde_json::value::to_raw_value(&data).ok());
             event
         } else if let Some(metric) = self.metric {
-            let mut event = metric_event(self.id, metric.name, metric.value, context);
+            let mut event = metric_event(id, metric.name, metric.value, context);
             set_data(&mut event, self.data);
             event
         } else {
             let kind = self.kind.as_deref().and_then(Kind::known).unwrap_or(Kind::Message);
             let name = self.kind.unwrap_or_else(|| "message".into());
-            let mut event = new_event(self.id, kind, name, context);
+            let mut event = Event::new(id, context.received, kind, name);
             event.attributes.insert(attribute::MESSAGE.into(), self.message.0.chars().take(1_000).collect());
             let data = serde_json::json!({"message": self.message.0, "breadcrumbs": self.breadcrumbs, "data": self.data});
             set_data(&mut event, serde_json::value::to_raw_value(&data).ok());
@@ -226,24 +230,23 @@ impl MonitoringDocument<'_> {
 
 #[derive(Deserialize)]
 struct MetricDocument<'a> {
-    #[serde(default)]
-    id: Option<EventId>,
+    #[serde(borrow, default)]
+    id: Option<&'a RawValue>,
     name: String,
     #[serde(borrow)]
     value: &'a RawValue,
     #[serde(default)]
     timestamp: Option<&'a RawValue>,
     #[serde(default)]
-    tags: Option<std::collections::BTreeMap<String, Text>>,
+    tags: Option<Tags>,
 }
 
 impl MetricDocument<'_> {
     fn into_event(self, index: usize, context: &mut Context<'_>) -> Result<Event, Rejection> {
         let value = serde_json::from_str::<f64>(self.value.get()).ok().filter(|value| value.is_finite());
         let value = value.ok_or_else(|| Rejection { index, code: "bad_value", message: "the value is not a finite number".into() })?;
-        let mut event = metric_event(self.id, self.name, value, context);
-        let tags: Attributes = self.tags.unwrap_or_default().into_iter().take(64).map(|(key, value)| (key, word(value))).collect();
-        event.attributes.extend(tags);
+        let mut event = metric_event(read_id(index, self.id, context)?, self.name, value, context);
+        event.attributes = tags(self.tags);
         set_time(&mut event, time::read(self.timestamp));
         Ok(event)
     }
@@ -268,14 +271,10 @@ fn set_page(origin: &mut Origin, page: PageForm) {
     }
 }
 
-fn new_event(id: Option<EventId>, kind: Kind, name: String, context: &mut Context<'_>) -> Event {
-    Event::new(id.unwrap_or_else(|| (context.new_id)()), context.received, kind, name)
-}
-
 /// A web vital by its name, anything else is the host's own number.
-fn metric_event(id: Option<EventId>, name: String, value: f64, context: &mut Context<'_>) -> Event {
+fn metric_event(id: EventId, name: String, value: f64, context: &Context<'_>) -> Event {
     let vital = VITAL_BANDS.iter().any(|(vital, ..)| *vital == name);
-    let mut event = new_event(id, if vital { Kind::Vital } else { Kind::Track }, name, context);
+    let mut event = Event::new(id, context.received, if vital { Kind::Vital } else { Kind::Track }, name);
     event.value = Some(value);
     event
 }
@@ -290,5 +289,40 @@ fn set_data(event: &mut Event, data: Option<Box<RawValue>>) {
             let wrapped = serde_json::value::RawValue::from_string(format!("{{\"value\":{}}}", data.get()));
             event.data = wrapped.unwrap_or(data);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::Limits;
+
+    fn read(form: SimpleForm, body: &str) -> Result<Parsed, FrameError> {
+        let mut new_id = || EventId(7);
+        simple(form, body.as_bytes(), &mut Context { project: "shop", received: 0, limits: &Limits::default(), new_id: &mut new_id })
+    }
+
+    #[test]
+    fn an_id_that_is_no_id_is_replaced_as_in_an_envelope() {
+        for id in ["\"order-17\"", "17", "null", "\"\""] {
+            let body = format!(r#"{{"id":{id},"event_type":"x"}}"#);
+            assert_eq!(read(SimpleForm::Events, &body).unwrap().envelope.events[0].id, EventId(7), "{id}");
+        }
+        let parsed = read(SimpleForm::Metric, r#"{"id":"0193480e7c1b7cc2a5d2c0a1f1e2d3c4","name":"x","value":1}"#).unwrap();
+        assert_eq!(parsed.envelope.events[0].id, "0193480e7c1b7cc2a5d2c0a1f1e2d3c4".parse().unwrap());
+    }
+
+    #[test]
+    fn tags_are_limited_as_in_an_envelope() {
+        let long = "x".repeat(5_000);
+        let parsed = read(SimpleForm::Metric, &format!(r#"{{"name":"x","value":1,"tags":{{"{long}":"{long}"}}}}"#)).unwrap();
+        let (key, value) = parsed.envelope.events[0].attributes.first_key_value().unwrap();
+        assert_eq!((key.len(), value.len()), (128, 4_096));
+    }
+
+    #[test]
+    fn a_complaint_does_not_repeat_the_request() {
+        let body = format!(r#"{{"name":"x","value":1,"tags":"{}"}}"#, "x".repeat(100_000));
+        assert!(read(SimpleForm::Metric, &body).unwrap_err().to_string().len() < 1_000);
     }
 }
