@@ -99,11 +99,11 @@ async fn run() -> Result<(), Box<dyn std::error::Error>> {
         Some(url) => builder.integration(ClickHouse::new(url)),
         None => builder.integration(ClickHouse::embedded(args.data.join("clickhouse"))),
     };
+    let server = Server::from_listener(listen(args.listen).await?);
+    let internal = Server::from_listener(listen(args.internal.unwrap_or_else(|| beside(2))).await?);
+    let shop = listen(args.shop.unwrap_or_else(|| beside(1))).await?;
     let monitor = builder.build().await?;
 
-    let server = Server::bind(args.listen).await?;
-    let internal = Server::bind(args.internal.unwrap_or_else(|| beside(2))).await?;
-    let shop = TcpListener::bind(args.shop.unwrap_or_else(|| beside(1))).await?;
     let address = reachable(server.local_addr()?);
     let shop_address = reachable(shop.local_addr()?);
     let dsn = format!("http://{KEY}@{address}/shop");
@@ -154,6 +154,12 @@ async fn run() -> Result<(), Box<dyn std::error::Error>> {
     internal_task.await?;
     shop_task.abort();
     Ok(())
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, String> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| format!("cannot listen on {address}: {error}; choose another with --listen, --shop or --internal"))
 }
 
 /// The service's defaults, but for the limit on one client's requests: in a demonstration there is only one.

@@ -39,7 +39,8 @@ totals! {
     SpoolCommits = "spool_commits",
 }
 
-/// A number with one label that only grows. Labels are stable words, chosen by this code, never by a client.
+/// A number with one label that only grows. Labels are stable words chosen by this code; only those of `ClientDiscarded` are a client's,
+/// made harmless and bounded in number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Labelled {
