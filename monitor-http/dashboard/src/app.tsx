@@ -68,7 +68,8 @@ async function contentsOf(id: string, signal: AbortSignal): Promise<Contents> {
 function ProjectView({ current }: { current: Project }) {
   const { page, fingerprint, range } = view.value;
   const contents = useContents(current.id, rangeKey(range), 'preset' in range ? OPTIONS_REFRESH : 0);
-  if (contents.data?.empty) return <><Header options={NO_OPTIONS} bare /><main class="main" id="main"><Welcome project={current} /></main></>;
+  // The live page says itself that it waits, and must not miss the first event.
+  if (contents.data?.empty && page !== 'live') return <><Header options={NO_OPTIONS} bare /><main class="main" id="main"><Welcome project={current} /></main></>;
   return (
     <>
       <Header options={contents.data?.options ?? NO_OPTIONS} />
