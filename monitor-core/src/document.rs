@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Attributes, Event, EventId, Json, Kind, Origin, attribute};
+use crate::{
+    Attributes, Event, EventId, Exception, Json, Kind, Origin, attribute,
+    event::{is_one, one},
+};
 
 /// One event as readers see it. Unknown text is empty. The fields are described in `docs/query-api.md`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -16,6 +19,8 @@ pub struct Document {
     pub kind: Kind,
     pub name: String,
     pub value: Option<f64>,
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub weight: f32,
     pub project: String,
     pub release: String,
     pub environment: String,
@@ -52,6 +57,9 @@ pub struct Document {
     /// Those without a field of their own.
     pub attributes: Attributes,
     pub data: Json,
+    /// What `data` says about an error, read on demand: empty until [`Document::read_exceptions`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exceptions: Vec<Exception>,
 }
 
 /// The attributes that have a field (and a column) of their own.
@@ -77,6 +85,7 @@ impl Document {
             kind: event.kind.clone(),
             name: event.name.clone(),
             value: event.value,
+            weight: event.weight,
             project: origin.project.clone(),
             release: origin.release.clone(),
             environment: origin.environment.clone(),
@@ -112,6 +121,7 @@ impl Document {
             tags: origin.tags.clone(),
             attributes: event.other_attributes().map(|(key, value)| (key.clone(), value.clone())).collect(),
             data: event.data.clone(),
+            exceptions: Vec::new(),
         }
     }
 }

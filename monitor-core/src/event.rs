@@ -30,6 +30,10 @@ pub struct Event {
     /// The number to aggregate: ms for durations, a plain number for CLS and counts. Always finite.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<f64>,
+    /// How many events of its like it stands for, itself included: 1 / sample rate, times the repeats that were folded into it.
+    /// From 1 to [`MAX_WEIGHT`].
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub weight: f32,
     /// What can be filtered: set by SDK and enrichers. Well-known keys are in [`attribute`].
     #[serde(default, skip_serializing_if = "Attributes::is_empty")]
     pub attributes: Attributes,
@@ -38,15 +42,29 @@ pub struct Event {
 }
 
 impl Event {
-    /// An event without value, attributes and data.
+    /// An event of weight 1 without value, attributes and data.
     pub fn new(id: EventId, time: i64, kind: Kind, name: impl Into<String>) -> Event {
-        Event { id, time, seq: None, kind, name: name.into(), value: None, attributes: Attributes::new(), data: empty_object() }
+        let attributes = Attributes::new();
+        Event { id, time, seq: None, kind, name: name.into(), value: None, weight: 1.0, attributes, data: empty_object() }
     }
 
     /// The attribute of that key, `""` when absent.
     pub fn attribute(&self, key: &str) -> &str {
         self.attributes.get(key).map_or("", String::as_str)
     }
+}
+
+/// Largest [`Event::weight`].
+pub const MAX_WEIGHT: f32 = 1e9;
+
+/// The weight of an event that does not say it.
+pub(crate) fn one() -> f32 {
+    1.0
+}
+
+#[allow(clippy::float_cmp, clippy::trivially_copy_pass_by_ref, reason = "asked by serde; exactly 1 is what is left out")]
+pub(crate) fn is_one(weight: &f32) -> bool {
+    *weight == 1.0
 }
 
 /// `{}` as [`Json`].
@@ -201,7 +219,7 @@ kinds! {
     Resource = "resource",
     /// A `fetch` or `XMLHttpRequest`.
     Request = "request",
-    /// The main thread was blocked.
+    /// The main thread was blocked: a long task, a long animation frame.
     Longtask = "longtask",
     /// A page was shown.
     PageView = "page_view",
@@ -209,16 +227,24 @@ kinds! {
     Click = "click",
     /// Several clicks in anger.
     RageClick = "rage_click",
+    /// A click that changed nothing.
+    DeadClick = "dead_click",
     /// A form was sent.
     FormSubmit = "form_submit",
     /// How long a page was visible.
     TimeOnPage = "time_on_page",
+    /// How far a page was scrolled.
+    ScrollDepth = "scroll_depth",
+    /// A part of the page came into view.
+    Exposure = "exposure",
     /// What the host page chose to count.
     Track = "track",
     /// A line on the browser's console.
     Console = "console",
     /// A violated content security policy.
     Csp = "csp",
+    /// The browser's own report: a deprecation, an intervention, a crash.
+    Report = "report",
     /// A page that stayed empty.
     BlankScreen = "blank_screen",
     /// A session began or ended.
@@ -300,9 +326,17 @@ mod tests {
     fn an_event_survives_json() {
         let mut event = Event::new(EventId(7), 5, Kind::Vital, "LCP");
         event.value = Some(2311.2);
+        event.weight = 2.5;
         event.attributes.insert("rating".into(), "good".into());
         let text = serde_json::to_string(&event).unwrap();
         let back: Event = serde_json::from_str(&text).unwrap();
         assert_eq!(serde_json::to_string(&back).unwrap(), text);
+    }
+
+    #[test]
+    fn a_weight_of_one_is_not_written_and_a_missing_one_is_one() {
+        let text = serde_json::to_string(&Event::new(EventId(7), 5, Kind::Click, "click")).unwrap();
+        assert!(!text.contains("weight"), "{text}");
+        assert!(is_one(&serde_json::from_str::<Event>(&text).unwrap().weight));
     }
 }

@@ -249,7 +249,7 @@ words! {
 words! {
     /// What can be computed.
     Measure {
-        /// Events.
+        /// Events, as all counts by their weights.
         Count = "count",
         /// Distinct visitors.
         Visitors = "visitors",

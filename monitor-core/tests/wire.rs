@@ -63,6 +63,13 @@ fn one_bad_event_is_refused_by_itself() {
         (r#"{"kind":"track","value":"x"}"#, "bad_value"),
         (r#"{"kind":"track","value":1e999}"#, "bad_value"),
         (r#"{"kind":"track","value":NaN}"#, "bad_json"),
+        (r#"{"kind":"track","weight":0}"#, "bad_weight"),
+        (r#"{"kind":"track","weight":0.99}"#, "bad_weight"),
+        (r#"{"kind":"track","weight":-2}"#, "bad_weight"),
+        (r#"{"kind":"track","weight":1e999}"#, "bad_weight"),
+        (r#"{"kind":"track","weight":1e10}"#, "bad_weight"),
+        (r#"{"kind":"track","weight":"2"}"#, "bad_weight"),
+        (r#"{"kind":"track","weight":NaN}"#, "bad_json"),
         (r#"{"kind":"track","data":{"x":-Infinity}}"#, "bad_json"),
         ("{\"kind\":\"track\",\"data\":{\"x\":\"\u{1}\"}}", "bad_json"),
         (r#"{"kind":"track","kind":"click"}"#, "duplicate_field"),
@@ -80,6 +87,21 @@ fn one_bad_event_is_refused_by_itself() {
     assert_eq!(codes(&events(&format!("{good},{deep},{good}"))), [(1, "too_deep")]);
     let id = format!(r#"{{"kind":"track","id":"{}"}}"#, "a".repeat(200_000));
     assert_eq!(codes(&events(&format!("{good},{id},{good}"))), [(1, "bad_id")]);
+}
+
+#[test]
+fn an_event_weighs_what_it_says_or_one() {
+    let parsed =
+        events(r#"{"kind":"track"},{"kind":"track","weight":null},{"kind":"track","weight":3.3333333333},{"kind":"track","weight":1e9}"#);
+    let weights: Vec<f32> = parsed.envelope.events.iter().map(|event| event.weight).collect();
+    assert_eq!(weights, [1.0, 1.0, 3.333_333_3, 1e9]);
+}
+
+#[test]
+fn an_envelope_can_report_losses_and_nothing_else() {
+    let parsed = envelope(r#"{"v":1,"discarded":[{"reason":"sample_rate","kind":"click","count":7}],"events":[]}"#).unwrap();
+    assert!(parsed.envelope.events.is_empty() && parsed.rejected.is_empty());
+    assert_eq!((parsed.discarded[0].reason.as_str(), parsed.discarded[0].count), ("sample_rate", 7));
 }
 
 #[test]

@@ -93,10 +93,10 @@ impl Refusal {
                 told(S::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "the body must be text/plain or application/json")
             }
             R::UnsupportedEncoding => {
-                told(S::UNSUPPORTED_MEDIA_TYPE, "unsupported_encoding", "Content-Encoding must be one of gzip, deflate and zstd, once")
+                told(S::UNSUPPORTED_MEDIA_TYPE, "unsupported_encoding", "the encoding must be one of gzip, deflate and zstd, said once")
             }
             R::BadCharset => told(S::BAD_REQUEST, "bad_charset", "the body must be UTF-8"),
-            R::BadCompression => told(S::BAD_REQUEST, "bad_compression", "the body is not what its Content-Encoding says"),
+            R::BadCompression => told(S::BAD_REQUEST, "bad_compression", "the body is not what its encoding says"),
             R::BadBase64 => told(S::BAD_REQUEST, "bad_base64", "the parameter d must be base64url"),
             R::Frame(error) => {
                 let status = match error {

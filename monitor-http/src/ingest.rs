@@ -108,7 +108,7 @@ impl Shared {
         check_uri(parts, self.config.uri_bytes)?;
         check_length(&parts.headers, self.config.body_bytes)?;
         check_content_type(&parts.headers)?;
-        let encoding = encoding(&parts.headers)?;
+        let encoding = encoding(&parts.headers, parts.uri.query())?;
         let sender = self.admit(project, parts)?;
         let _request = self.requests.hold(1)?;
 
@@ -286,12 +286,15 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Refusal> {
     }
 }
 
-fn encoding(headers: &HeaderMap) -> Result<Encoding, Refusal> {
-    let mut values = headers.get_all(header::CONTENT_ENCODING).iter();
-    let Some(value) = values.next() else { return Ok(Encoding::Identity) };
-    let encoding = value.to_str().ok().and_then(Encoding::parse);
-    match (encoding, values.next()) {
-        (Some(encoding), None) => Ok(encoding),
+/// What the header says, or the parameter `encoding`: a page that sets the header costs its browser a preflight. Said twice, even the
+/// same, is one encoding over the other or a mistake, and neither can be read.
+fn encoding(headers: &HeaderMap, query: Option<&str>) -> Result<Encoding, Refusal> {
+    let said = headers.get_all(header::CONTENT_ENCODING).iter().map(|value| value.to_str().ok().and_then(Encoding::parse));
+    let asked = url::parameters(query, "encoding").map(|value| url::decode(value).and_then(|value| Encoding::parse(&value)));
+    let mut all = said.chain(asked);
+    match (all.next(), all.next()) {
+        (None, _) => Ok(Encoding::Identity),
+        (Some(Some(encoding)), None) => Ok(encoding),
         _ => Err(Refusal::UnsupportedEncoding),
     }
 }
@@ -363,8 +366,28 @@ mod tests {
     #[test]
     fn two_encodings_are_one_too_many() {
         let twice = headers(&[(header::CONTENT_ENCODING, "gzip"), (header::CONTENT_ENCODING, "gzip")]);
-        assert!(matches!(encoding(&twice), Err(Refusal::UnsupportedEncoding)));
-        assert_eq!(encoding(&headers(&[])).unwrap(), Encoding::Identity);
+        assert!(matches!(encoding(&twice, None), Err(Refusal::UnsupportedEncoding)));
+        assert_eq!(encoding(&headers(&[]), None).unwrap(), Encoding::Identity);
+        let once = headers(&[(header::CONTENT_ENCODING, "gzip")]);
+        assert_eq!(encoding(&once, Some("key=k")).unwrap(), Encoding::Gzip);
+        for query in ["encoding=gzip", "encoding=identity", "encoding=", "encoding=foo"] {
+            assert!(matches!(encoding(&once, Some(query)), Err(Refusal::UnsupportedEncoding)), "{query}");
+        }
+        assert!(matches!(encoding(&headers(&[]), Some("encoding=gzip&encoding=gzip")), Err(Refusal::UnsupportedEncoding)));
+    }
+
+    #[test]
+    fn an_encoding_can_be_a_parameter() {
+        let asked = |query| encoding(&HeaderMap::new(), Some(query)).map_err(|refusal| refusal.told().code);
+        assert_eq!(asked("key=k&encoding=gzip"), Ok(Encoding::Gzip));
+        assert_eq!(asked("encoding=DEFLATE&key=k"), Ok(Encoding::Deflate));
+        assert_eq!(asked("encoding=zst%64"), Ok(Encoding::Zstd));
+        for none in ["key=k", "encoding=", "content-encoding=gzip", "encoding"] {
+            assert_eq!(asked(none), Ok(Encoding::Identity), "{none}");
+        }
+        for bad in ["encoding=br", "encoding=gzip,gzip", "encoding=%", "encoding=gzip%00"] {
+            assert_eq!(asked(bad), Err("unsupported_encoding"), "{bad}");
+        }
     }
 
     #[test]

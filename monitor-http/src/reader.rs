@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::{HeaderValue, Method, Response, header, request::Parts};
 use monitor_core::{
-    Kind, QueryError, Scope, Store,
+    Document, Kind, QueryError, Scope, Store,
     query::{EventQuery, Query},
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -63,7 +63,12 @@ impl Shared {
                 let query: EventQuery = self.question(body).await?;
                 self.check_project(&scope, &query.project)?;
                 query.validate().map_err(Refusal::BadQuery)?;
-                self.ask(|store| async move { store.events(&scope, &query).await }).await
+                let events = |store: Arc<dyn Store>| async move {
+                    let mut page = store.events(&scope, &query).await?;
+                    page.events.iter_mut().for_each(Document::read_exceptions);
+                    Ok(page)
+                };
+                self.ask(events).await
             }
             Question::Projects { prefix } => Ok(answer::ok_json(&self.list_projects(&scope, prefix, parts))),
             Question::Live => self.live(&scope, parts),

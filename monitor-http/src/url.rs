@@ -4,7 +4,13 @@ use std::borrow::Cow;
 
 /// The first parameter of that name, as it is written.
 pub(crate) fn parameter<'a>(query: Option<&'a str>, name: &str) -> Option<&'a str> {
-    query?.split('&').find_map(|pair| pair.split_once('=').filter(|(found, _)| *found == name).map(|(_, value)| value))
+    parameters(query, name).next()
+}
+
+/// All parameters of that name, as they are written.
+pub(crate) fn parameters<'a>(query: Option<&'a str>, name: &str) -> impl Iterator<Item = &'a str> {
+    let pairs = query.unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
+    pairs.filter(move |(found, _)| *found == name).map(|(_, value)| value)
 }
 
 /// A written parameter as text; `None` when its escapes are malformed or not UTF-8.
@@ -37,6 +43,7 @@ mod tests {
         let query = Some("monkey=1&key=a%2Cb&key=c&empty=");
         assert_eq!(parameter(query, "key"), Some("a%2Cb"));
         assert_eq!(parameter(query, "empty"), Some(""));
+        assert_eq!(parameters(query, "key").collect::<Vec<_>>(), ["a%2Cb", "c"]);
         assert_eq!(parameter(query, "y"), None);
         assert_eq!(parameter(None, "key"), None);
     }

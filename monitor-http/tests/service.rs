@@ -12,6 +12,7 @@
 mod common;
 
 use std::{
+    io::Write,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -19,8 +20,9 @@ use std::{
 use async_trait::async_trait;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use common::{Client, EVENTS, Scene, envelope, eventually, get, post, quick, scene, scene_with, serve};
+use flate2::{Compression, write::GzEncoder};
 use monitor_core::{
-    Enricher, Envelope, Event, Labelled, Origin, QueryError, Scope, SendError, Store, Total, Transport, Verdict,
+    Document, Enricher, Envelope, Event, EventId, Kind, Labelled, Origin, QueryError, Scope, SendError, Store, Total, Transport, Verdict,
     query::{EventPage, EventQuery, Query, Table},
 };
 use monitor_http::{ClientAddr, Config, HttpService, access};
@@ -40,7 +42,14 @@ impl Store for EchoStore {
     }
 
     async fn events(&self, _scope: &Scope, _query: &EventQuery) -> Result<EventPage, QueryError> {
-        Ok(EventPage::default())
+        let mut error = Event::new(EventId(1), 5, Kind::Error, "TypeError");
+        let data = json!({
+            "message": "cart is gone",
+            "stack": "TypeError: cart is gone\n    at Cart.add (https://shop.example/app.js:10:22)",
+            "causes": [{"name": "NetworkError", "message": "no answer", "stack": "load@https://shop.example/net.js:1:2"}],
+        });
+        error.data = serde_json::value::to_raw_value(&data).unwrap();
+        Ok(EventPage { events: vec![Document::new(&Origin::new("shop", 6), &error)], ..EventPage::default() })
     }
 
     async fn is_available(&self) -> bool {
@@ -89,6 +98,20 @@ fn a_reader_gets_answers_about_its_own_projects_only() {
     let projects = server.ask(get("/monitor/query/projects", READER)).json();
     let dsn = "http://public-key@localhost/monitor/shop";
     assert_eq!(projects, json!({"projects": [{"id": "shop", "name": "Demo shop", "dsn": dsn, "key": "public-key"}]}));
+}
+
+#[test]
+fn errors_come_with_their_stacks_in_frames() {
+    let scene = reading(EchoStore(None), access::open());
+    let server = serve(scene.service.clone(), quick().1);
+    let answer = server.ask(post("/query/events", &[], br#"{"project":"shop","from":0,"to":9}"#));
+    let event = &answer.json()["events"][0];
+    let exceptions = &event["exceptions"];
+    assert_eq!((&exceptions[0]["role"], &exceptions[0]["message"]), (&json!("error"), &json!("cart is gone")));
+    let frame = json!({"function": "Cart.add", "file": "https://shop.example/app.js", "line": 10, "column": 22, "in_app": true});
+    assert_eq!(exceptions[0]["frames"], json!([frame]));
+    assert_eq!((&exceptions[1]["role"], &exceptions[1]["frames"][0]["function"]), (&json!("cause"), &json!("load")));
+    assert!(event["data"]["stack"].as_str().is_some_and(|stack| stack.contains("Cart.add")), "the text stays");
 }
 
 #[test]
@@ -201,6 +224,34 @@ fn what_was_taken_and_refused_adds_up() {
     assert_eq!((counts.total(Total::Requests), counts.total(Total::RequestBytes)), (1, body.to_string().len() as u64));
     let events = scene.transport.events();
     assert_eq!((events[0].user_agent.as_str(), events[0].ip.as_str()), ("tester/1", "127.0.0.1"));
+}
+
+#[test]
+fn losses_can_be_reported_without_events() {
+    let scene = scene(quick().0);
+    let server = serve(scene.service.clone(), quick().1);
+    let body =
+        r#"{"v":1,"discarded":[{"reason":"sample_rate","kind":"click","count":7},{"reason":"queue_overflow","count":2}],"events":[]}"#;
+    let answer = server.ask(post(EVENTS, &[], body.as_bytes()));
+    assert_eq!((answer.status, answer.json()), (202, json!({"accepted": 0, "rejected": []})));
+    let discarded = |reason| scene.counts.labelled(Labelled::ClientDiscarded, reason);
+    assert_eq!((discarded("sample_rate"), discarded("queue_overflow")), (7, 2));
+    assert_eq!(scene.counts.total(Total::Received), 0);
+    assert!(scene.transport.events().is_empty());
+}
+
+#[test]
+fn a_compressed_body_needs_no_header_at_all() {
+    let scene = scene(quick().0);
+    let server = serve(scene.service.clone(), quick().1);
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(envelope(&["packed"]).as_bytes()).unwrap();
+    let packed = encoder.finish().unwrap();
+    // A `Uint8Array` is sent without a content type.
+    let head = format!("POST {EVENTS}&encoding=gzip HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n", packed.len());
+    let answer = server.ask([head.into_bytes(), packed].concat());
+    assert_eq!((answer.status, scene.transport.events()[0].name.as_str()), (202, "packed"));
+    assert_eq!(answer.header("access-control-expose-headers"), Some("Retry-After"));
 }
 
 #[test]

@@ -3,8 +3,11 @@
 //! Every piece of SQL here is a literal that an enum selects; whatever a reader wrote is a bound value (see
 //! [`Sql`]). The tenant filter is added in one place, [`matching`].
 //!
-//! Percentiles are exact (linear interpolation between the two nearest values), of finite values only, as are all
-//! measures of `value`. Time steps begin at multiples of the step since 1970, so the first can begin before `from`.
+//! A row stands for as many events as its `weight` says. Counts are sums of weights, rounded at the end; sums and means of
+//! values are weighted. Percentiles are those of the list in which each value stands as often as its weight says, rounded to a
+//! whole number because the server's function takes no other: exact, with linear interpolation between the two nearest. All
+//! measures of `value` are of finite values only. Visitors, sessions and pages are those seen: what a sample left out cannot be
+//! told apart from what it holds. Time steps begin at multiples of the step since 1970, so the first can begin before `from`.
 
 use std::{
     sync::Arc,
@@ -263,12 +266,12 @@ fn list(sql: &mut Sql, columns: std::ops::Range<usize>) {
 
 fn push_measure(sql: &mut Sql, measure: &Measure) -> Result<(), QueryError> {
     match measure {
-        Measure::Count => sql.push("count()"),
+        Measure::Count => sql.push("toUInt64(round(sum(weight)))"),
         Measure::Visitors => sql.push("uniqExactIf(visitor, visitor != '')"),
         Measure::Sessions => sql.push("uniqExactIf(session, session != '')"),
         Measure::Pages => sql.push("uniqExactIf(page, page != '')"),
-        Measure::Sum => sql.push("sumOrNullIf(value, isFinite(value))"),
-        Measure::Avg => sql.push("avgOrNullIf(value, isFinite(value))"),
+        Measure::Sum => sql.push("sumOrNullIf(value * weight, isFinite(value))"),
+        Measure::Avg => sql.push("avgWeightedOrNullIf(value, weight, isFinite(value))"),
         Measure::Min => sql.push("minOrNullIf(value, isFinite(value))"),
         Measure::Max => sql.push("maxOrNullIf(value, isFinite(value))"),
         Measure::P50 => quantile(sql, "[1]"),
@@ -276,7 +279,7 @@ fn push_measure(sql: &mut Sql, measure: &Measure) -> Result<(), QueryError> {
         Measure::P90 => quantile(sql, "[3]"),
         Measure::P95 => quantile(sql, "[4]"),
         Measure::P99 => quantile(sql, "[5]"),
-        Measure::Failures => sql.push("countIf(failure != '')"),
+        Measure::Failures => sql.push("toUInt64(round(sumIf(weight, failure != '')))"),
         Measure::Good => band(sql, |sql, good, _| sql.push("value <= ").bind(good)),
         Measure::NeedsImprovement => band(sql, |sql, good, poor| sql.push("value > ").bind(good).push(" AND value <= ").bind(poor)),
         Measure::Poor => band(sql, |sql, _, poor| sql.push("value > ").bind(poor)),
@@ -285,7 +288,7 @@ fn push_measure(sql: &mut Sql, measure: &Measure) -> Result<(), QueryError> {
         Measure::AnyName => sql.push("argMaxOrNull(toString(name), (time, id))"),
         Measure::AnyMessage => sql.push("argMaxOrNull(message, (time, id))"),
         Measure::AnyTarget => sql.push("argMaxOrNull(target, (time, id))"),
-        Measure::CountKind(kind) => sql.push("countIf(kind = ").bind(Value::Text(kind.clone())).push(")"),
+        Measure::CountKind(kind) => sql.push("toUInt64(round(sumIf(weight, kind = ").bind(Value::Text(kind.clone())).push(")))"),
         other => return Err(QueryError::Invalid(format!("{other} cannot be computed"))),
     };
     Ok(())
@@ -293,18 +296,18 @@ fn push_measure(sql: &mut Sql, measure: &Measure) -> Result<(), QueryError> {
 
 /// One of five percentiles. They are always computed together: the server recognises the expression and sorts once.
 fn quantile<'a>(sql: &'a mut Sql, position: &'static str) -> &'a mut Sql {
-    sql.push("if(countIf(isFinite(value)) = 0, NULL, quantilesExactInclusiveIf(0.5, 0.75, 0.9, 0.95, 0.99)(value, isFinite(value))");
-    sql.push(position).push(")")
+    sql.push("if(countIf(isFinite(value)) = 0, NULL, quantilesExactWeightedInterpolatedIf(0.5, 0.75, 0.9, 0.95, 0.99)");
+    sql.push("(value, toUInt64(round(weight)), isFinite(value))").push(position).push(")")
 }
 
 /// Counts web vitals whose value lies in a band.
 fn band(sql: &mut Sql, range: fn(&mut Sql, Value, Value) -> &mut Sql) -> &mut Sql {
-    sql.push("countIf(kind = 'vital' AND isFinite(value) AND (");
+    sql.push("toUInt64(round(sumIf(weight, kind = 'vital' AND isFinite(value) AND (");
     for (n, &(name, good, poor)) in VITAL_BANDS.iter().enumerate() {
         sql.push(if n == 0 { "(name = " } else { " OR (name = " }).bind(Value::Text(name.into())).push(" AND ");
         range(sql, Value::Float(good), Value::Float(poor)).push(")");
     }
-    sql.push("))")
+    sql.push("))))")
 }
 
 /// Which columns of the answer hold numbers.
@@ -335,6 +338,7 @@ const DOCUMENT: &[(&str, &str)] = &[
     ("kind", "kind"),
     ("name", "name"),
     ("value", "if(isFinite(value), value, NULL)"),
+    ("weight", "weight"),
     ("project", "project"),
     ("release", "release"),
     ("environment", "environment"),
@@ -373,7 +377,7 @@ const DOCUMENT: &[(&str, &str)] = &[
 ];
 
 /// Fields that are numbers, and the one that is a JSON document in a text.
-const NUMBERS: &[&str] = &["time", "received", "seq", "value", "status"];
+const NUMBERS: &[&str] = &["time", "received", "seq", "value", "weight", "status"];
 const JSON: &str = "data";
 
 fn select_events(scope: &Scope, query: &EventQuery) -> Result<Sql, QueryError> {
@@ -423,7 +427,8 @@ mod tests {
 
     #[test]
     fn every_field_of_a_document_is_selected() {
-        let event = Event::new(EventId(1), 2, Kind::Track, "x");
+        let mut event = Event::new(EventId(1), 2, Kind::Track, "x");
+        event.weight = 2.0;
         let document = serde_json::to_value(Document::new(&Origin::new("shop", 3), &event)).unwrap();
         let mut fields: Vec<&String> = document.as_object().unwrap().keys().collect();
         let mut selected: Vec<String> = DOCUMENT.iter().map(|(field, _)| (*field).to_owned()).collect();

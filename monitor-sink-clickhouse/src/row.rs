@@ -66,6 +66,7 @@ pub(crate) fn encode(rows: &[Row<'_>]) -> [Vec<u8>; 2] {
     block.fixed("received", "DateTime64(3, 'UTC')", rows.iter().map(|row| row.origin.received.to_le_bytes()));
     block.fixed("seq", "Int64", rows.iter().map(|row| row.event.seq.map_or(-1, i64::from).to_le_bytes()));
     block.fixed("value", "Float64", rows.iter().map(|row| row.event.value.unwrap_or(f64::NAN).to_le_bytes()));
+    block.fixed("weight", "Float32", rows.iter().map(|row| row.event.weight.to_le_bytes()));
     block.fixed("status", "UInt16", rows.iter().map(|row| row.event.status().to_le_bytes()));
 
     dictionaries! {

@@ -22,7 +22,10 @@ use crate::{
 };
 
 /// In order, without gaps. A released one never changes: what is wrong with it is put right by the next.
-const MIGRATIONS: &[Migration] = &[Migration { version: 1, name: "events", sql: include_str!("migrations/0001_events.sql") }];
+const MIGRATIONS: &[Migration] = &[
+    Migration { version: 1, name: "events", sql: include_str!("migrations/0001_events.sql") },
+    Migration { version: 2, name: "weight", sql: include_str!("migrations/0002_weight.sql") },
+];
 
 const RECORD: &str = "CREATE TABLE IF NOT EXISTS schema_migrations
 (

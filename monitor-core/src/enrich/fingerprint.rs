@@ -52,14 +52,16 @@ impl Enricher for Fingerprint {
 fn compute(name: &str, message: &str, stack: &str, target: &str) -> String {
     let mut hash = Fnv::new();
     hash.part(name.as_bytes());
-    let frames = stack::frames(stack);
+    // The browser's own code and WebAssembly have no line, and change with the browser and with each build.
+    let frames: Vec<_> = stack::frames(stack).into_iter().filter(|frame| frame.line > 0).collect();
     if frames.is_empty() {
         let about = if target.is_empty() { message } else { script(target) };
         hash.part(stable_words(about).as_bytes());
     }
     for frame in frames.iter().take(FRAMES) {
-        hash.part(frame.function.as_bytes());
-        hash.part(stable_words(script(&frame.file)).as_bytes());
+        hash.part(frame.short_function().as_bytes());
+        let file = if frame.is_eval { "<anonymous>" } else { &frame.file };
+        hash.part(stable_words(script(file)).as_bytes());
     }
     format!("{:016x}", hash.0)
 }
@@ -161,7 +163,35 @@ mod tests {
 
     #[test]
     fn the_value_never_changes_between_versions() {
-        assert_eq!(fingerprint("TypeError", "a is not a function", ""), "2797ff84bd1d3110");
+        let stacks = [
+            ("", "2797ff84bd1d3110"),
+            (
+                "TypeError: a is not a function\n    at Cart.add (https://shop.example/app.js?v=1:10:22)\n    at https://shop.example/app.js:3:1",
+                "4f953b3a20cddf29",
+            ),
+            (
+                "    at async load (https://shop.example/app.js:3:1)\n    at new Item [as make] (webpack:///src/item.ts:7:9)\n    at Array.map (<anonymous>)",
+                "7428f13e32262124",
+            ),
+            (
+                "    at Object.<anonymous> (/srv/app/index.js:1:2)\n    at node:internal/main:1:2\n    at eval (webpack-internal:///./src/x.js:12:3)",
+                "c16ac9c56fab618d",
+            ),
+            ("    at f (chrome-extension://abcdef/content.js:1:2)\n    at Promise.all (index 0)\n    at native", "768c6f629670f5c8"),
+            (
+                "add@https://shop.example/app.js:10:22\nload/inner<@https://shop.example/app.js:3:1\n@https://shop.example/app.js:1:1",
+                "244d9076b1fd5b61",
+            ),
+            (
+                "global code@https://shop.example/app.js:1:1\nforEach@[native code]\nmodule code@https://shop.example/m.js:2:2",
+                "4970e289fb71c98e",
+            ),
+            ("f@https://shop.example/app.js:12", "bc27ef04a871c69a"),
+            ("https://shop.example/app.js:9:8", "267b709ba1572d3c"),
+        ];
+        for (stack, expected) in stacks {
+            assert_eq!(fingerprint("TypeError", "a is not a function", stack), expected, "{stack}");
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::{
     text::{self, Text},
     time::{self, ClientTime},
 };
-use crate::{Agent, Attributes, Envelope, Event, EventId, Kind, Origin, attribute, empty_object};
+use crate::{Agent, Attributes, Envelope, Event, EventId, Kind, MAX_WEIGHT, Origin, attribute, empty_object};
 
 /// Longest texts of columns, bytes. What is longer is cut.
 mod longest {
@@ -272,6 +272,8 @@ struct RawEvent<'a> {
     #[serde(default)]
     value: Option<&'a RawValue>,
     #[serde(default)]
+    weight: Option<&'a RawValue>,
+    #[serde(default)]
     attributes: Option<&'a RawValue>,
     #[serde(default)]
     data: Option<&'a RawValue>,
@@ -305,6 +307,14 @@ fn read_event(index: usize, raw: &str, context: &mut Context<'_>) -> Result<Even
         Some(value) => {
             let value = serde_json::from_str::<f64>(value).ok().filter(|value| value.is_finite());
             Some(value.ok_or_else(|| reject("bad_value", "the value is not a finite number"))?)
+        }
+    };
+    event.weight = match raw.weight.map(RawValue::get) {
+        None | Some("null") => 1.0,
+        Some(weight) => {
+            let weight = serde_json::from_str::<f64>(weight).ok().filter(|weight| (1.0..=f64::from(MAX_WEIGHT)).contains(weight));
+            #[allow(clippy::cast_possible_truncation, reason = "in range; seven digits are enough for an estimate")]
+            weight.map(|weight| weight as f32).ok_or_else(|| reject("bad_weight", "the weight is not a number from 1 to 1000000000"))?
         }
     };
     event.data = match raw.data.map(RawValue::get) {

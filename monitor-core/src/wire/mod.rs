@@ -145,7 +145,27 @@ mod tests {
                 bodies.push(frame.replace('@', &piece));
             }
         }
-        for piece in ["at ", "at f (", "@", "a@b:1:1\\n", ":1", ", ", "://", "/", ".", " [as ", "\\n", "at a (b:1:1)\\n", "'", "async "] {
+        for piece in [
+            "at ",
+            "at f (",
+            "eval at ",
+            " > ",
+            " line ",
+            ":wasm-function[",
+            "x@",
+            "@",
+            "a@b:1:1\\n",
+            ":1",
+            ", ",
+            "://",
+            "/",
+            ".",
+            " [as ",
+            "\\n",
+            "at a (b:1:1)\\n",
+            "'",
+            "async ",
+        ] {
             let text = fill(piece, 250 * 1024);
             bodies.push(format!(r#"{{"v":1,"events":[{{"kind":"error","data":{{"message":"{text}","stack":"{text}"}}}}]}}"#));
         }

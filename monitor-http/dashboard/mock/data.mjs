@@ -25,17 +25,51 @@ const ERRORS = [
   { fingerprint: 'b2956ce3f80d17a1', name: 'SyntaxError', message: 'Unexpected token \'<\', "<!doctype "... is not valid JSON', route: '', weight: 2 },
 ];
 
-function stackOf(browser, error) {
-  const app = `${ORIGIN}/assets/app-4f1c9a.js`;
-  const vendor = `${ORIGIN}/assets/vendor-91bd03.js`;
-  if (browser === 'Firefox' || browser === 'Safari') {
-    const native = browser === 'Safari' ? ['map@[native code]'] : [];
-    return [`totalOf@${app}:412:31`, ...native, `renderCart@${app}:398:18`, `update/<@${vendor}:2:18231`, `async*flush@${vendor}:2:17820`, `@${app}:1:204`].join('\n');
-  }
+const APP = `${ORIGIN}/assets/app-4f1c9a.js`;
+const VENDOR = `${ORIGIN}/assets/vendor-91bd03.js`;
+
+const frame = (name, file = '', line = 0, column = 0, more = {}) => ({ function: name, file, line, column, in_app: file !== '', ...more });
+
+/** The frames of an error, as the service reads them. */
+function framesOf(browser) {
+  const likeChrome = browser !== 'Firefox' && browser !== 'Safari';
   return [
-    `${error.name}: ${error.message}`, `    at totalOf (${app}:412:31)`, '    at Array.map (<anonymous>)', `    at Cart.renderCart (${app}:398:18)`,
-    `    at Object.update [as render] (${vendor}:2:18231)`, `    at async flush (${vendor}:2:17820)`, `    at ${app}:1:204`,
-  ].join('\n');
+    frame('totalOf', APP, 412, 31), ...(browser === 'Firefox' ? [] : [frame(likeChrome ? 'Array.map' : 'map')]), frame(likeChrome ? 'Cart.renderCart' : 'renderCart', APP, 398, 18),
+    frame(likeChrome ? 'Object.update' : 'update/<', VENDOR, 2, 18231), frame('flush', VENDOR, 2, 17820, { async: true }), frame('', APP, 1, 204),
+  ];
+}
+
+/** The text of these frames, as the browser writes it. */
+function stackOf(browser, { name, message }, frames) {
+  if (browser === 'Firefox' || browser === 'Safari') {
+    return frames.map((one) => `${one.async ? 'async*' : ''}${one.function}@${one.file ? `${one.file}:${one.line}:${one.column}` : '[native code]'}`).join('\n');
+  }
+  const place = ({ file, line, column }) => (file ? `${file}:${line}:${column}` : '<anonymous>');
+  const at = (one) => `    at ${one.async ? 'async ' : ''}${one.function ? `${one.function} (${place(one)})` : place(one)}`;
+  return [`${name}: ${message}`, ...frames.map(at)].join('\n');
+}
+
+const CAUSE = { name: 'NetworkError', message: 'no answer from the price service' };
+const INNER = { name: 'RangeError', message: 'the quantity is below zero' };
+
+/** What is told of an error, and how the service reads it. */
+function detailsOf(browser, error) {
+  const frames = framesOf(browser);
+  const [inCause, inInner] = [[frame('loadPrices', APP, 77, 9)], [frame('quantityOf', APP, 91, 5)]];
+  const whole = error.name === 'TypeError';
+  return {
+    data: {
+      message: error.message, stack: stackOf(browser, error, frames),
+      ...(whole && {
+        causes: [{ ...CAUSE, stack: stackOf(browser, CAUSE, inCause) }], errors: [{ ...INNER, stack: stackOf(browser, INNER, inInner) }],
+        component_stack: `\n    at Total (${APP}:410:3)\n    at Cart (${APP}:390:3)\n    at App`, component: 'CartTotal', info: 'render', contexts: { cart: { items: 3, currency: 'EUR' } },
+      }),
+    },
+    exceptions: [
+      { role: 'error', name: error.name, message: error.message, frames },
+      ...(whole ? [{ role: 'cause', ...CAUSE, frames: inCause }, { role: 'inner', ...INNER, frames: inInner }] : []),
+    ],
+  };
 }
 
 export class Generator {
@@ -109,13 +143,23 @@ export class Generator {
         });
       }
       if (this.random() < 0.5) add('click', 'click', 4000, { target: 'button.add-to-cart' });
+      if (index === 0) {
+        add('navigation', 'navigation', 2600, { value: this.around(1900 * slow), attributes: { navigation_type: 'navigate' } });
+        add('resource', 'script', 2700, { value: this.around(220), target: VENDOR, data: { count: 6, transfer_size: 214_000, duration: 690 } });
+      }
+      if (this.random() < 0.3) add('scroll_depth', 'scroll_depth', 6000, { value: Math.round(this.random() * 100) });
+      if (this.random() < 0.3) add('time_on_page', 'time_on_page', 7000, { value: this.around(9000) });
+      if (this.random() < 0.1) add('longtask', 'long-animation-frame', 3000, { value: this.around(120), target: VENDOR });
+      if (this.random() < 0.04) add('rage_click', 'rage_click', 5000, { value: 5, target: 'button.pay' });
+      if (this.random() < 0.02) add('csp', 'img-src', 900, { target: 'https://ads.example/pixel.gif' });
       if (this.random() < 0.11) {
         const [error] = this.pick(ERRORS.map((row) => [row, row.route === route ? row.weight * 4 : row.weight]));
+        const { data, exceptions } = detailsOf(browser, error);
         add('error', error.name, 4200, {
-          message: error.message, fingerprint: error.fingerprint, ...(error.release ? { release: error.release } : {}),
+          message: error.message, fingerprint: error.fingerprint, ...(error.release ? { release: error.release } : {}), exceptions,
           data: {
-            message: error.message, stack: stackOf(browser, error), mechanism: error.name === 'UnhandledRejection' ? 'onunhandledrejection' : 'onerror', handled: false,
-            source: `${ORIGIN}/assets/app-4f1c9a.js`, line: 412, column: 31,
+            ...data, mechanism: error.name === 'UnhandledRejection' ? 'onunhandledrejection' : 'onerror', handled: false,
+            source: APP, line: 412, column: 31,
             breadcrumbs: [
               { time: Math.round(time), category: 'navigation', message: `/ → ${path}` },
               { time: Math.round(time + 700), category: 'request', message: `GET /api${path}`, data: { status: 200, duration: 184 } },
@@ -160,6 +204,8 @@ export function history(project, now, seed = 7) {
 
 export const ATTACKS = ['<img src=x onerror="window.__xss=1">', '<script>window.__xss=1</script>', 'javascript:window.__xss=1', '"><svg onload=window.__xss=1>', '{{constructor.constructor("window.__xss=1")()}}'];
 
+const hostileExceptions = (attack) => ['error', 'cause', 'inner'].map((role) => ({ role, name: attack, message: attack, frames: [frame(attack, attack, 1, 2), frame('f', 'javascript:alert(1)', 3, 4)] }));
+
 /** Events whose every text is an attack on whoever shows it. */
 export function hostile(project, now) {
   const generator = new Generator(99);
@@ -169,14 +215,16 @@ export function hostile(project, now) {
       'os', 'os_version', 'device', 'screen', 'viewport', 'language', 'connection', 'timezone', 'country', 'ip', 'user_agent', 'message', 'method', 'target', 'rating'].map((field) => [field, attack]));
     const data = {
       [attack]: attack, message: attack, stack: `${attack}\n    at ${attack} (${attack}:1:2)\n    at f (javascript:alert(1):3:4)\n${attack}@${attack}:5:6`, source: attack,
+      causes: [{ name: attack, message: attack, stack: attack }], component_stack: attack, component: attack, info: attack, mechanism: attack, contexts: { [attack]: attack },
       breadcrumbs: [{ time: now, category: attack, message: attack, level: attack, data: { [attack]: attack } }, attack, null, 7],
     };
     const common = { ...texts, project, page: `${attack}${index}`, tags: { [attack]: attack }, attributes: { [attack]: attack }, data };
     for (let minute = 1; minute < 50; minute += 6) {
       const time = now - minute * 60_000;
-      events.push(generator.event({ ...common, time, kind: 'error', name: attack, fingerprint: `${attack}/../?#%zz` }));
+      events.push(generator.event({ ...common, exceptions: hostileExceptions(attack), time, kind: 'error', name: attack, fingerprint: `${attack}/../?#%zz` }));
       events.push(generator.event({ ...common, time, kind: 'page_view', name: 'page_view' }));
       events.push(generator.event({ ...common, time, kind: 'request', name: 'fetch', value: 100, failure: attack }));
+      for (const kind of ['navigation', 'resource', 'longtask', 'rage_click', 'form_submit', 'csp', 'report', attack]) events.push(generator.event({ ...common, time, kind, name: attack, value: 5 }));
       for (const [name, value] of [['LCP', 3000], ['INP', 90], ['CLS', 0.4], ['FCP', 1200], ['TTFB', 400]]) events.push(generator.event({ ...common, time, kind: 'vital', name, value }));
     }
   });

@@ -41,6 +41,8 @@ function select(events, query) {
 }
 
 const distinct = (events, field) => new Set(events.map((event) => event[field]).filter(Boolean)).size;
+/** Every event counts as often as its weight says. */
+const weightOf = (events) => Math.round(events.reduce((sum, { weight = 1 }) => sum + weight, 0));
 const numbers = (events) => events.map((event) => event.value).filter((value) => value !== null);
 const latest = (events) => events.reduce((best, event) => (event.time >= best.time ? event : best));
 
@@ -53,11 +55,11 @@ function quantile(events, share) {
 }
 
 function rated(events, test) {
-  return events.filter(({ name, value }) => THRESHOLDS[name] && value !== null && test(value, ...THRESHOLDS[name])).length;
+  return weightOf(events.filter(({ name, value }) => THRESHOLDS[name] && value !== null && test(value, ...THRESHOLDS[name])));
 }
 
 const MEASURES = {
-  count: (events) => events.length,
+  count: weightOf,
   visitors: (events) => distinct(events, 'visitor'),
   sessions: (events) => distinct(events, 'session'),
   pages: (events) => distinct(events, 'page'),
@@ -67,7 +69,7 @@ const MEASURES = {
   max: (events) => (numbers(events).length ? Math.max(...numbers(events)) : null),
   p50: (events) => quantile(events, 0.5), p75: (events) => quantile(events, 0.75), p90: (events) => quantile(events, 0.9),
   p95: (events) => quantile(events, 0.95), p99: (events) => quantile(events, 0.99),
-  failures: (events) => events.filter((event) => event.failure).length,
+  failures: (events) => weightOf(events.filter((event) => event.failure)),
   good: (events) => rated(events, (value, good) => value <= good),
   needs_improvement: (events) => rated(events, (value, good, poor) => value > good && value <= poor),
   poor: (events) => rated(events, (value, good, poor) => value > poor),
@@ -80,7 +82,7 @@ const MEASURES = {
 
 function measureOf(name) {
   if (Object.hasOwn(MEASURES, name)) return MEASURES[name];
-  if (name.startsWith('count:')) return (events) => events.filter((event) => event.kind === name.slice(6)).length;
+  if (name.startsWith('count:')) return (events) => weightOf(events.filter((event) => event.kind === name.slice(6)));
   return bad(`unknown measure "${name}"`);
 }
 

@@ -27,7 +27,8 @@ export async function startMock({ port = 0, mount = '/monitor/', token = '', tra
     stores[project].push(...events);
     stores[project].sort((a, b) => a.time - b.time);
     for (const client of clients) {
-      const wanted = events.filter((event) => client.project === project && (client.kinds.length === 0 || client.kinds.includes(event.kind)));
+      // Stacks are read for who asks for whole events, not for who looks on.
+      const wanted = events.filter((event) => client.project === project && (client.kinds.length === 0 || client.kinds.includes(event.kind))).map(({ exceptions, ...event }) => event);
       if (wanted.length) client.response.write(`event: events\ndata: ${JSON.stringify(wanted)}\n\n`);
     }
   }

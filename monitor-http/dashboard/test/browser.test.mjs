@@ -253,6 +253,31 @@ describe('errors', () => {
     await page.clean();
   });
 
+  it('come with their causes, inner errors, components and what they stand for', async () => {
+    const server = await startMock();
+    const moment = Date.now() - 1_000;
+    const error = server.stores.shop.findLast(({ fingerprint }) => fingerprint === TYPE_ERROR);
+    const group = { ...error, fingerprint: 'feedfacefeedface' };
+    server.add('shop', [{ ...group, id: 'first', time: moment - 1 }, { ...group, id: 'repeats', time: moment, weight: 40, data: { ...error.data, folded: true } }]);
+    const page = await open('#/errors/feedfacefeedface?project=shop&range=15m', { server });
+    await page.waitForSelector('.frame');
+    assert.equal(await page.locator('.detail-head .facts dd').first().innerText(), '41');
+    assert.match(await text(page, '.sample-nav p'), /^Event 1 of 2 \(standing for 41\)/);
+    const cards = await page.locator('.detail-main h2').allInnerTexts();
+    assert.deepEqual(cards.filter((title) => ['Stack', 'Caused by', 'Contains', 'Components'].includes(title)), ['Stack', 'Caused by', 'Contains', 'Components']);
+    assert.deepEqual(await page.locator('.exception').allInnerTexts(), ['NetworkError\nno answer from the price service', 'RangeError\nthe quantity is below zero']);
+    const cause = page.locator('.card', { has: page.locator('h2', { hasText: 'Caused by' }) });
+    assert.equal(await cause.locator('.frame-function').innerText(), 'loadPrices');
+    await cause.getByRole('button', { name: 'Raw' }).click();
+    assert.match(await cause.locator('.raw').innerText(), /loadPrices.*77:9/);
+    const facts = (await page.locator('.context').innerText()).replaceAll('\n', ' ');
+    for (const fact of ['Component CartTotal', 'During render', 'Stands for 40 events, repeats of one that came before', 'Caught by onerror, not handled']) assert.ok(facts.includes(fact), `${fact} in ${facts}`);
+    assert.match(await text(page, '.card:has(.context) > .json'), /contexts/);
+    await page.screenshot({ path: join(PICTURES, 'error-causes.png'), fullPage: true });
+    await page.clean();
+    await server.close();
+  });
+
   it('are turned through, older and newer, beyond the first answer', async () => {
     const page = await open(`#/errors/${TYPE_ERROR}?project=shop&range=7d`);
     await page.waitForSelector('.sample-nav');
@@ -296,12 +321,46 @@ describe('the live page', () => {
     await page.waitForSelector('.live-failing');
     await page.waitForSelector('.live-live', { timeout: 8_000 });
     await page.getByRole('button', { name: 'Kind' }).click();
-    await page.getByRole('checkbox', { name: 'error' }).check();
+    await page.getByRole('checkbox', { name: 'Error' }).check();
     await page.keyboard.press('Escape');
     await page.waitForSelector('.live-live');
     await page.waitForTimeout(300);
     server.add('shop', [...some(2), ...some(1, 'error')]);
     await page.waitForFunction(() => document.querySelectorAll('.live-row').length === 1);
+    await page.clean();
+    await server.close();
+  });
+});
+
+describe('every kind', () => {
+  it('is called by its name and told in a line', async () => {
+    const server = await startMock();
+    const generator = new Generator(4);
+    const page = await open('#/live?project=shop', { server });
+    await page.waitForSelector('.live-live');
+    const told = [
+      [{ kind: 'navigation', name: 'navigation', value: 2300, route: '/cart', attributes: { navigation_type: 'reload' } }, 'Page load|reload · /cart|2.30 s'],
+      [{ kind: 'resource', name: 'script', value: 420, target: 'https://cdn.example/a.js', data: { count: 12 } }, 'Resources|script 12 files, slowest https://cdn.example/a.js|420 ms'],
+      [{ kind: 'longtask', name: 'long-animation-frame', value: 120, target: 'https://cdn.example/a.js' }, 'Long task|long-animation-frame https://cdn.example/a.js|120 ms'],
+      [{ kind: 'rage_click', name: 'rage_click', value: 5, target: 'button.pay' }, 'Rage click|button.pay|5 clicks'],
+      [{ kind: 'dead_click', name: 'dead_click', target: 'button.pay' }, 'Dead click|button.pay|'],
+      [{ kind: 'time_on_page', name: 'time_on_page', value: 65_000, route: '/cart' }, 'Time on page|/cart|1 min 05 s'],
+      [{ kind: 'scroll_depth', name: 'scroll_depth', value: 74.6, route: '/cart' }, 'Scroll depth|/cart|75%'],
+      [{ kind: 'exposure', name: 'banner', target: '#banner' }, 'Exposure|banner #banner|'],
+      [{ kind: 'csp', name: 'img-src', target: 'https://ads.example/x.gif' }, 'CSP violation|img-src blocked https://ads.example/x.gif|'],
+      [{ kind: 'console', name: 'warning', data: { message: 'careful' } }, 'Console|warning careful|'],
+      [{ kind: 'report', name: 'deprecation', data: { message: 'unload is going' } }, 'Browser report|deprecation unload is going|'],
+      [{ kind: 'blank_screen', name: 'blank_screen', value: 5000, route: '/cart' }, 'Blank screen|/cart|5.00 s'],
+      [{ kind: 'form_submit', name: 'form_submit', method: 'POST', target: '#pay', data: { action: 'https://shop.example/pay' } }, 'Form sent|POST https://shop.example/pay|'],
+      [{ kind: 'request', name: 'fetch', value: 180, status: 200, failure: 'business', target: '/api' }, 'Request|fetch /api|200 · business · 180 ms'],
+      [{ kind: 'click', name: 'click', target: 'a.more', weight: 10 }, 'Click|a.more|×10'],
+      [{ kind: 'web-rtc', name: 'call' }, 'web-rtc|call|'],
+    ];
+    server.add('shop', told.map(([event]) => generator.event({ project: 'shop', time: Date.now(), ...event })));
+    await page.waitForFunction((count) => document.querySelectorAll('.live-row').length === count, told.length);
+    const rows = await page.evaluate(() => [...document.querySelectorAll('.live-head')].map((row) => ['.live-kind', '.live-text', '.live-value'].map((part) => row.querySelector(part).textContent.trim()).join('|')));
+    assert.deepEqual(rows.reverse(), told.map(([, line]) => line));
+    await page.screenshot({ path: join(PICTURES, 'live-kinds.png') });
     await page.clean();
     await server.close();
   });

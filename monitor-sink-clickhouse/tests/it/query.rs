@@ -63,6 +63,53 @@ async fn without_values_measures_are_null_and_counts_zero() {
 }
 
 #[tokio::test]
+async fn a_row_counts_as_many_events_as_it_weighs() {
+    let weighted = |id: u128, value: f64, weight: f32| {
+        event(id, |event| {
+            (event.kind, event.name, event.value, event.weight) = (Kind::Vital, "LCP".into(), Some(value), weight);
+        })
+    };
+    let error = |id: u128, weight: f32| {
+        event(id, |event| {
+            (event.kind, event.name, event.weight) = (Kind::Error, "TypeError".into(), weight);
+            event.attributes.insert("failure".into(), "x".into());
+            event.attributes.insert("fingerprint".into(), "9f2c".into());
+        })
+    };
+    let events = vec![
+        weighted(1, 1_000.0, 1.0),
+        weighted(2, 3_000.0, 2.5),
+        weighted(3, 5_000.0, 10.0 / 3.0),
+        error(4, 1.0),
+        error(5, 40.0),
+        error(6, 10.0 / 3.0),
+    ];
+    let monitor = with(events).await;
+    let counts = ["count", "count:vital", "count:error", "count:click", "failures", "good", "needs_improvement", "poor"];
+    // 1 + 2.5 + 3.33 and 1 + 40 + 3.33: rounded once, at the end.
+    assert_eq!(
+        monitor.ask(json!({"measures": counts})).await.rows,
+        [vec![51, 7, 44, 0, 44, 1, 2, 3].into_iter().map(Value::from).collect::<Vec<_>>()]
+    );
+    let group = monitor.ask(json!({"kinds": ["error"], "group_by": ["fingerprint"], "measures": ["count", "visitors"]})).await;
+    assert_eq!(group.rows, [vec![json!("9f2c"), json!(44), json!(0)]]);
+
+    let vitals = json!({"kinds": ["vital"], "measures": ["sum", "avg", "min", "max", "p50", "p75"]});
+    let row = monitor.ask(vitals).await.rows.remove(0);
+    let total = 1_000.0 + 2.5 * 3_000.0 + 10.0 / 3.0 * 5_000.0;
+    for (cell, expected) in row.iter().zip([total, total / (3.5 + 10.0 / 3.0), 1_000.0, 5_000.0]) {
+        let value = cell.as_f64().unwrap();
+        assert!((value / expected - 1.0).abs() < 1e-6, "{value} instead of {expected}");
+    }
+    // As of 1000, 3000, 3000, 5000, 5000, 5000.
+    close(&row[4], 4_000.0);
+    close(&row[5], 5_000.0);
+
+    let shown: Vec<Value> = monitor.documents().await.into_iter().map(|document| document["weight"].clone()).collect();
+    assert_eq!(shown, [Value::Null, json!(2.5), json!(3.333_333_3_f32), Value::Null, json!(40.0), json!(3.333_333_3_f32)]);
+}
+
+#[tokio::test]
 async fn people_are_counted_once_and_the_unknown_not_at_all() {
     let monitor = Monitor::new();
     let visit = |visitor: &str, session: &str, page: &str, id: u128| {

@@ -23,7 +23,7 @@ async fn several_processes_migrate_at_once() {
     }
     assert_eq!(first.one(json!({"measures": ["count"]})).await, 4);
     let versions: u64 = first.admin.query("SELECT uniqExact(version, checksum) FROM schema_migrations").fetch_one().await.unwrap();
-    assert_eq!(versions, 1);
+    assert_eq!(versions, 2);
 }
 
 #[tokio::test]
@@ -38,10 +38,55 @@ async fn an_interrupted_migration_is_finished_by_the_next_process() {
     assert_eq!(monitor.again().one(json!({"measures": ["count"]})).await, 0);
 }
 
+/// A row as the first version wrote it.
+const FIRST: &str = "INSERT INTO events (id, time, received, kind, name, project, data) \
+    SELECT generateUUIDv4(), fromUnixTimestamp64Milli(1732104000000), fromUnixTimestamp64Milli(1732104000500), 'click', 'old', 'shop', '{}'";
+
+#[tokio::test]
+async fn a_database_of_the_first_version_keeps_its_events_and_takes_new_ones() {
+    let monitor = Monitor::new();
+    let database = monitor.admin.database().unwrap();
+    let server = monitor.admin.clone().with_database("default");
+    server.query(&format!("CREATE DATABASE {database}")).execute().await.unwrap();
+    let table = include_str!("../../src/migrations/0001_events.sql");
+    let record = "CREATE TABLE schema_migrations (version UInt32, name String, checksum String, applied DateTime('UTC')) ENGINE = MergeTree ORDER BY version";
+    let checksum = table.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    let applied = format!("INSERT INTO schema_migrations SELECT 1, 'events', '{checksum:016x}', now()");
+    for statement in [table, record, &applied, FIRST] {
+        monitor.admin.query_raw(statement).execute().await.unwrap();
+    }
+
+    let weighty = event(1, |event| event.weight = 40.0);
+    monitor.write(&batch("b", vec![request(vec![weighty, event(2, |_| {})])])).await;
+    // A process that does not know the column yet goes on writing.
+    monitor.admin.query_raw(FIRST).execute().await.unwrap();
+    let counts = monitor.ask(json!({"group_by": ["name"], "measures": ["count"]})).await;
+    assert_eq!(counts.rows, [vec![json!("old"), json!(2)], vec![json!("x"), json!(41)]]);
+    let old = monitor.documents().await.into_iter().filter(|document| document["name"] == "old");
+    assert!(old.clone().count() == 2 && old.clone().all(|document| document["weight"].is_null()));
+    let versions: Vec<u32> =
+        monitor.admin.query("SELECT DISTINCT version FROM schema_migrations ORDER BY version").fetch_all().await.unwrap();
+    assert_eq!(versions, [1, 2]);
+}
+
+#[tokio::test]
+async fn a_native_block_without_the_weight_weighs_one() {
+    // What a process of the first version sends: a block that names its columns, and none of them the weight.
+    let monitor = Monitor::new();
+    monitor.ask(json!({"measures": ["count"]})).await;
+    let mut block = vec![1, 1, 4];
+    block.extend_from_slice(b"name\x06String\x03old");
+    let mut insert = monitor.admin.insert_formatted_with("INSERT INTO events FORMAT Native");
+    insert.send(block.into()).await.unwrap();
+    insert.end().await.unwrap();
+    let weights: Vec<f32> = monitor.admin.query("SELECT weight FROM events").fetch_all().await.unwrap();
+    assert_eq!(weights, [1.0]);
+}
+
 #[tokio::test]
 async fn a_newer_or_changed_schema_is_neither_written_nor_read() {
     for (row, text) in [
-        ("99, 'future', 'x'", "schema version 99, this program knows versions up to 1"),
+        ("99, 'future', 'x'", "schema version 99, this program knows versions up to 2"),
         ("1, 'events', 'other'", "migration 1 of the database differs"),
     ] {
         let monitor = Monitor::new();

@@ -51,6 +51,8 @@ export interface EventDocument {
   kind: string;
   name: string;
   value: number | null;
+  /** How many events it stands for; absent when that is 1. */
+  weight?: number;
   release: string;
   environment: string;
   page: string;
@@ -80,7 +82,31 @@ export interface EventDocument {
   failure: string;
   rating: string;
   tags: Record<string, unknown>;
+  attributes: Record<string, unknown>;
   data: unknown;
+  /** Of errors, and not in the live stream. */
+  exceptions?: Exception[];
+}
+
+export interface Exception {
+  role: 'error' | 'cause' | 'inner';
+  name: string;
+  message: string;
+  /** Innermost call first. */
+  frames: Frame[];
+}
+
+export interface Frame {
+  /** Empty for anonymous functions. */
+  function: string;
+  /** Empty for code of the browser itself. */
+  file: string;
+  /** 0 when unknown, and for WebAssembly. */
+  line: number;
+  column: number;
+  in_app: boolean;
+  async?: boolean;
+  eval?: boolean;
 }
 
 export interface EventPage {

@@ -10,7 +10,7 @@ import { isPartial, rangeKey, refreshEvery, stepsOf, windowOf, type TimeWindow }
 import { change, view } from '../state/store.ts';
 import { useResource } from '../state/use-resource.ts';
 import { formatView, hasFilters } from '../state/url.ts';
-import { Ago, Card, Empty, ErrorNote, Loaded, Skeleton } from '../ui/bits.tsx';
+import { Ago, Card, CopyButton, Empty, ErrorNote, Loaded, Skeleton } from '../ui/bits.tsx';
 import { Breadcrumbs } from '../ui/Breadcrumbs.tsx';
 import { Context } from '../ui/Context.tsx';
 import { Icon } from '../ui/Icon.tsx';
@@ -156,7 +156,7 @@ function Samples({ scope, fingerprint, total }: SamplesProps) {
   return (
     <>
       <div class="sample-nav">
-        <p><strong>Event {formatCount(shown + 1)}</strong> <span class="muted">of {formatCount(Math.max(total, events.length))}{next === null && events.length < total ? ' (older ones are not kept whole)' : ''} · <time dateTime={isoTime(event.time)}>{formatDateTimeFull(event.time)}</time></span></p>
+        <p><strong>Event {formatCount(shown + 1)}</strong> <span class="muted">of {formatCount(next === null ? events.length : Math.max(total, events.length))}{next === null && events.length < total ? ` (${standsFor(events, total)})` : ''} · <time dateTime={isoTime(event.time)}>{formatDateTimeFull(event.time)}</time></span></p>
         <div class="card-actions">
           <button type="button" class="button" disabled={shown === 0} onClick={() => setIndex(shown - 1)}><Icon name="left" />Newer</button>
           <button type="button" class="button" disabled={waiting || (shown + 1 >= events.length && next === null)} onClick={older}>Older<Icon name="right" /></button>
@@ -168,17 +168,36 @@ function Samples({ scope, fingerprint, total }: SamplesProps) {
   );
 }
 
+/** Why there are fewer events than are counted. */
+function standsFor(events: EventDocument[], total: number): string {
+  const weight = events.reduce((sum, event) => sum + (event.weight ?? 1), 0);
+  return Math.round(weight) >= total ? `standing for ${formatCount(total)}` : 'older ones are not kept whole';
+}
+
 function isoTime(time: number): string {
   return Math.abs(time) <= 8.64e15 ? new Date(time).toISOString() : '';
 }
 
+type Data = Record<string, unknown>;
+
+const isObject = (value: unknown): value is Data => value !== null && typeof value === 'object' && !Array.isArray(value);
+const textIn = (data: Data | undefined, key: string): string => (typeof data?.[key] === 'string' ? data[key] : '');
+
 function Sample({ event }: { event: EventDocument }) {
-  const data = useMemo(() => (event.data !== null && typeof event.data === 'object' ? (event.data as Record<string, unknown>) : {}), [event]);
+  const data = useMemo(() => (isObject(event.data) ? event.data : {}), [event]);
+  const exceptions = event.exceptions ?? [];
+  const objects = (key: string) => (Array.isArray(data[key]) ? data[key].filter(isObject) : []);
+  const [causes, inner] = [objects('causes'), objects('errors')];
+  // In the order of the document: the error, its causes, those within it.
+  const causesFrom = exceptions.findIndex(({ role }) => role === 'cause');
+  const innerFrom = exceptions.findIndex(({ role }) => role === 'inner');
+  const sourceOf = (role: string, index: number) => (role === 'cause' ? causes[index - causesFrom] : role === 'inner' ? inner[index - innerFrom] : data);
   return (
     <div key={event.id}>
-      <Stack stack={typeof data['stack'] === 'string' ? data['stack'] : ''} target={event.target} />
+      {exceptions.map((exception, index) => <Stack key={index} exception={exception} stack={textIn(sourceOf(exception.role, index), 'stack')} target={event.target} />)}
+      {textIn(data, 'component_stack') && <Card title="Components" actions={<CopyButton text={textIn(data, 'component_stack')} />}><pre class="raw" tabIndex={0}>{textIn(data, 'component_stack').replace(/^\n+/, '')}</pre></Card>}
       <Breadcrumbs crumbs={Array.isArray(data['breadcrumbs']) ? data['breadcrumbs'] : []} at={event.time} />
-      <Context event={event} mechanism={typeof data['mechanism'] === 'string' ? data['mechanism'] : ''} handled={typeof data['handled'] === 'boolean' ? data['handled'] : null} />
+      <Context event={event} data={data} />
       <Card title="Whole event"><div class="json"><JsonTree value={event} /></div></Card>
     </div>
   );

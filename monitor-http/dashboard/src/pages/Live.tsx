@@ -3,7 +3,8 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import { tokenVersion } from '../api/client.ts';
 import { followLive, type LiveStatus } from '../api/live.ts';
 import type { EventDocument } from '../api/types.ts';
-import { formatDuration, formatTime, formatVital, plural } from '../lib/format.ts';
+import { formatTime, plural } from '../lib/format.ts';
+import { isBad, KIND_LABELS, kindLabel, summaryOf } from '../lib/kinds.ts';
 import { change, view } from '../state/store.ts';
 import { FILTER_FIELDS, type Filters } from '../state/url.ts';
 import { Card, Empty } from '../ui/bits.tsx';
@@ -11,7 +12,6 @@ import { Icon } from '../ui/Icon.tsx';
 import { JsonTree } from '../ui/JsonTree.tsx';
 import { MultiSelect } from '../ui/MultiSelect.tsx';
 
-const KINDS = ['error', 'message', 'vital', 'navigation', 'resource', 'request', 'longtask', 'page_view', 'click', 'rage_click', 'form_submit', 'time_on_page', 'track', 'console', 'csp', 'blank_screen', 'session', 'span'];
 /** The list never holds more; while paused, neither does what waits. */
 export const LIVE_ROWS = 500;
 const DRAW_EVERY = 250;
@@ -70,7 +70,7 @@ export function Live({ project }: { project: string }) {
       <>
         <Status status={status} paused={paused} />
         {status.state === 'refused' && <button type="button" class="button" onClick={() => setAttempt(attempt + 1)}>Try again</button>}
-        <MultiSelect label="Kind" options={KINDS.map((value) => ({ value }))} chosen={kinds} onChange={(chosen) => change({ kinds: chosen })} />
+        <MultiSelect label="Kind" options={Object.entries(KIND_LABELS).map(([value, label]) => ({ value, label }))} chosen={kinds} onChange={(chosen) => change({ kinds: chosen })} />
         <button type="button" class={`button ${paused ? 'button-active' : ''}`} aria-pressed={paused} onClick={() => setPaused(!paused)}>
           <Icon name={paused ? 'play' : 'pause'} />{paused ? `Continue${waiting ? ` (${waiting} new)` : ''}` : 'Pause'}
         </button>
@@ -106,22 +106,17 @@ class LiveRow extends Component<{ event: EventDocument }, { open: boolean }> {
   render() {
     const { event } = this.props;
     const { open } = this.state;
+    const { name, text, value } = summaryOf(event);
     return (
-      <li class={`live-row kind-${event.kind === 'error' || event.failure ? 'bad' : 'plain'}`}>
+      <li class={`live-row kind-${isBad(event) ? 'bad' : 'plain'}`}>
         <button type="button" class="live-head" aria-expanded={open} onClick={() => this.setState({ open: !open })}>
           <span class="live-time">{formatTime(event.time)}</span>
-          <span class="tag live-kind">{event.kind}</span>
-          <span class="live-text"><strong>{event.name === event.kind ? '' : event.name}</strong> {event.message || event.target || event.route}</span>
-          <span class="live-value">{valueOf(event)}</span>
+          <span class="tag live-kind" title={event.kind}>{kindLabel(event.kind)}</span>
+          <span class="live-text"><strong>{name}</strong> {text}</span>
+          <span class="live-value">{value}</span>
         </button>
         {open && <div class="json"><JsonTree value={event} open /></div>}
       </li>
     );
   }
-}
-
-function valueOf(event: EventDocument): string {
-  if (event.value === null || event.value === undefined) return event.failure;
-  const value = event.kind === 'vital' ? formatVital(event.name, event.value) : event.kind === 'request' ? formatDuration(event.value) : String(event.value);
-  return event.kind === 'request' && event.status ? `${event.status} · ${value}` : value;
 }

@@ -1,9 +1,15 @@
 import type { ComponentChildren } from 'preact';
 import type { EventDocument } from '../api/types.ts';
+import { formatCount } from '../lib/format.ts';
 import { Card, MaybeLink } from './bits.tsx';
+import { JsonTree } from './JsonTree.tsx';
 
 /** Who, where and with what; only what is known. */
-export function Context({ event, mechanism, handled }: { event: EventDocument; mechanism: string; handled: boolean | null }) {
+export function Context({ event, data }: { event: EventDocument; data: Record<string, unknown> }) {
+  const text = (key: string) => (typeof data[key] === 'string' ? data[key] : '');
+  const handled = typeof data['handled'] === 'boolean' ? `, ${data['handled'] ? 'handled' : 'not handled'}` : '';
+  const { weight = 1 } = event;
+  const contexts = data['contexts'];
   const tags = event.tags !== null && typeof event.tags === 'object' ? Object.entries(event.tags) : [];
   return (
     <Card title="Context">
@@ -31,11 +37,15 @@ export function Context({ event, mechanism, handled }: { event: EventDocument; m
           <Fact label="Session" value={event.session} />
           <Fact label="Release" value={event.release} />
           <Fact label="Environment" value={event.environment} />
-          <Fact label="Caught by" value={mechanism && `${mechanism}${handled === null ? '' : handled ? ', handled' : ', not handled'}`} />
+          <Fact label="Caught by" value={text('mechanism') && text('mechanism') + handled} />
+          <Fact label="Component" value={text('component')} />
+          <Fact label="During" value={text('info')} />
+          <Fact label="Stands for" value={weight !== 1 && `${formatCount(weight)} events${data['folded'] === true ? ', repeats of one that came before' : ''}`} />
           <Fact label="Event" value={event.id} />
         </Group>
         {tags.length > 0 && <Group title="Tags">{tags.map(([name, value]) => <Fact key={name} label={name} value={typeof value === 'string' ? value : JSON.stringify(value)} />)}</Group>}
       </div>
+      {contexts !== null && typeof contexts === 'object' && Object.keys(contexts).length > 0 && <div class="json"><JsonTree name="contexts" value={contexts} open /></div>}
     </Card>
   );
 }

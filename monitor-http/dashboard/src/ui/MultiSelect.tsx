@@ -4,21 +4,23 @@ import { Popover } from './Popover.tsx';
 
 interface Props {
   label: string;
-  options: readonly { value: string; count?: number }[];
+  options: readonly { value: string; label?: string; count?: number }[];
   chosen: readonly string[];
   onChange(chosen: string[]): void;
 }
 
 const SHOWN = 200;
 
+const labelOf = ({ value, label = value }: { value: string; label?: string }) => label;
+
 /** Any number of values of one field; nothing chosen means all of them. */
 export function MultiSelect({ label, options, chosen, onChange }: Props) {
   const [search, setSearch] = useState('');
   // What is chosen stays visible when it no longer occurs in the range: otherwise it could not be taken back.
-  const all = [...options, ...chosen.filter((value) => !options.some((option) => option.value === value)).map((value) => ({ value, count: 0 }))];
-  const shown = all.filter((option) => option.value.toLowerCase().includes(search.toLowerCase())).slice(0, SHOWN);
+  const all: Props['options'] = [...options, ...chosen.filter((value) => !options.some((option) => option.value === value)).map((value) => ({ value, count: 0 }))];
+  const shown = all.filter((option) => labelOf(option).toLowerCase().includes(search.toLowerCase())).slice(0, SHOWN);
   const first = chosen[0];
-  const text = first === undefined ? label : chosen.length === 1 ? `${label}: ${first || '(none)'}` : `${label}: ${chosen.length}`;
+  const text = first === undefined ? label : chosen.length === 1 ? `${label}: ${labelOf(all.find(({ value }) => value === first) ?? { value: first }) || '(none)'}` : `${label}: ${chosen.length}`;
   return (
     <Popover label={<span class="clip">{text}</span>} active={chosen.length > 0}>
       {() => (
@@ -26,10 +28,10 @@ export function MultiSelect({ label, options, chosen, onChange }: Props) {
           <legend class="sr">{label}</legend>
           {all.length > 8 && <input type="search" class="input" placeholder="Search" aria-label={`Search ${label}`} value={search} onInput={(event) => setSearch(event.currentTarget.value)} />}
           <div class="options-list">
-            {shown.map(({ value, count }) => (
+            {shown.map(({ value, count, ...named }) => (
               <label class="option" key={value}>
                 <input type="checkbox" checked={chosen.includes(value)} onChange={(event) => onChange(event.currentTarget.checked ? [...chosen, value] : chosen.filter((other) => other !== value))} />
-                <span class="option-text">{value || '(none)'}</span>
+                <span class="option-text">{labelOf({ value, ...named }) || '(none)'}</span>
                 {count !== undefined && <span class="option-count">{formatCount(count)}</span>}
               </label>
             ))}
