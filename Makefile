@@ -4,13 +4,14 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .PHONY: help demo test check bench faults clean assets engine browser screenshot \
-        test-rust test-sdk test-dashboard test-e2e test-faults fmt
+        test-rust test-sdk test-sdk-browser test-examples test-dashboard test-e2e test-faults bench-sdk fmt
 
 help:
 	@echo "make demo     a shop page, the receiver, the embedded engine and the dashboard on this machine"
 	@echo "make test     every test"
 	@echo "make check    formatting, lints, documentation, types"
 	@echo "make bench    what receiving costs, beside a bare server and a Node service"
+	@echo "make bench-sdk  size, losses and cost of the browser SDK, beside Sentry's and Faro's"
 	@echo "make faults   kills, outages, full disks; proves that nothing acknowledged is lost or doubled"
 	@echo "make clean    removes what was built and written here"
 
@@ -69,10 +70,20 @@ check: assets
 fmt:
 	cargo fmt --all
 
-test: test-sdk test-dashboard test-rust test-e2e test-faults
+test: test-sdk test-dashboard test-rust test-examples test-sdk-browser test-e2e test-faults
 
-test-sdk: sdk-ts/dist/.built browser
-	cd sdk-ts && npm test --silent && npm run --silent test:browser
+test-sdk: sdk-ts/dist/.built
+	cd sdk-ts && npm test --silent && npm run --silent lint:package
+
+# In Chromium, against the real receiver and engine.
+test-sdk-browser: assets engine browser
+	cargo build --locked --example quickstart
+	cd sdk-ts && npm run --silent test:browser
+
+# The example apps, with the SDK as it would be installed.
+test-examples: sdk-ts/dist/.built examples/react/node_modules/.installed examples/vue/node_modules/.installed
+	cd examples/react && npm run --silent build
+	cd examples/vue && npm run --silent build
 
 test-dashboard: monitor-http/dashboard/dist/.built browser
 	cd monitor-http/dashboard && npm test --silent && npm run --silent test:browser
@@ -103,10 +114,14 @@ release: assets engine
 bench: release bench/peers/node/node_modules/.installed
 	./target/release/ingest --receiver target/release/examples/quickstart --floor target/release/floor
 
+bench-sdk: assets engine browser sdk-ts/bench/node_modules/.installed
+	cargo build --locked --example quickstart
+	cd sdk-ts && npm run --silent bench:size && npm run --silent bench:loss && npm run --silent bench:cost
+
 faults: release
 	./target/release/faults --receiver target/release/examples/quickstart --engine target/release/monitor-engine
 
 clean:
 	cargo clean
 	rm -rf data test-output monitor-http/assets/{sdk,dashboard,.copied} monitor-http/dashboard/dist sdk-ts/dist
-	rm -rf sdk-ts/node_modules monitor-http/dashboard/node_modules tests/e2e/node_modules bench/peers/node/node_modules
+	rm -rf sdk-ts/node_modules sdk-ts/bench/node_modules examples/{react,vue}/{node_modules,dist} monitor-http/dashboard/node_modules tests/e2e/node_modules bench/peers/node/node_modules

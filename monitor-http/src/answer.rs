@@ -300,8 +300,13 @@ pub(crate) fn pixel(outcome: &Result<Taken, Refusal>) -> Response<Body> {
         Ok(_) => content(StatusCode::ACCEPTED, "image/gif", GIF),
         Err(refusal) => {
             let mut response = refusal.answer();
-            *response.body_mut() = Body::full(GIF);
-            response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("image/gif"));
+            // An image tells the page only whether it came: one that comes is decided, one that does not is sent again.
+            let status = response.status();
+            let decided = status.is_client_error() && !matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS);
+            if decided {
+                *response.body_mut() = Body::full(GIF);
+                response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("image/gif"));
+            }
             response
         }
     };

@@ -1,7 +1,8 @@
-// Builds `dist/`: ESM and CJS for bundlers, one minified script for a `<script>` tag, and the types.
+// Builds `dist/`: ESM and CJS for bundlers, one minified script for a `<script>` tag, the loader, and the types.
 import {execFileSync} from 'node:child_process';
 import {readFile, readdir, rm, writeFile} from 'node:fs/promises';
 import {createRequire} from 'node:module';
+import {build, transform} from 'esbuild';
 import {rolldown} from 'rolldown';
 
 const root = new URL('..', import.meta.url);
@@ -10,34 +11,79 @@ const require = createRequire(import.meta.url);
 process.chdir(new URL('.', root).pathname);
 await rm('dist', {recursive: true, force: true});
 
-// web-vitals is part of every bundle; its license asks to say so.
+// The license of web-vitals asks to say so where it is passed on; the package says it in its README.
 const banner = `/*! ${name} ${version} | MIT OR Apache-2.0 | with web-vitals, Apache-2.0, Google LLC */`;
 
-/** @param {string} input @param {import('rolldown').OutputOptions} output */
-async function bundle(input, output) {
-  const build = await rolldown({
-    input,
-    platform: 'browser',
-    transform: {target: 'es2020', define: {__VERSION__: JSON.stringify(version)}},
-  });
-  await build.write({sourcemap: true, banner, ...output});
-  await build.close();
-}
+const integrations = (await readdir('src/integrations')).map((file) => file.replace('.ts', ''));
+const entries = {
+  index: 'src/index.ts',
+  core: 'src/core.ts',
+  react: 'src/react.ts',
+  vue: 'src/vue.ts',
+  attribution: 'src/attribution.ts',
+  ...Object.fromEntries(integrations.map((name) => [`integrations/${name}`, `src/integrations/${name}.ts`])),
+};
 
-await bundle('src/index.ts', {file: 'dist/index.js', format: 'esm'});
-await bundle('src/index.ts', {file: 'dist/index.cjs', format: 'cjs', exports: 'named'});
-await bundle('src/script.ts', {
-  file: 'dist/monitor.iife.js',
-  format: 'iife',
-  name: 'MonitorKit',
-  exports: 'named',
-  minify: true,
+const external = ['react', 'vue'];
+const common = {
+  target: 'es2020',
+  // A script without a charset is read in the encoding of the page that includes it.
+  charset: 'ascii',
+  // Names of properties that begin with `_` never leave the package and are shortened, the same way in all files.
+  mangleProps: /^_/,
+};
+const define = {__VERSION__: JSON.stringify(version)};
+
+const {mangleCache} = await build({
+  ...common,
+  mangleCache: {},
+  entryPoints: entries,
+  outdir: 'dist',
+  bundle: true,
+  splitting: true,
+  minifySyntax: true,
+  format: 'esm',
+  chunkNames: 'shared/[hash]',
+  external,
+  define,
+  sourcemap: true,
 });
 
-// A script without a charset is read in the encoding of the page that includes it.
-const script = await readFile('dist/monitor.iife.js', 'utf8');
-const escape = (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`;
-await writeFile('dist/monitor.iife.js', script.replace(/[\u0080-\uffff]/g, escape));
+/** What esbuild cannot do: shared chunks of CommonJS. @param {Record<string, string> | string} input @param {import('rolldown').OutputOptions} output */
+async function bundle(input, output) {
+  const minify = output.format === 'iife';
+  const bundler = await rolldown({
+    input,
+    platform: 'browser',
+    external,
+    transform: {target: 'es2020', define},
+  });
+  const {output: files} = await bundler.write({sourcemap: 'inline', ...output});
+  await bundler.close();
+  for (const {type, fileName} of files) {
+    if (type !== 'chunk') continue;
+    const path = output.file ?? `dist/${fileName}`;
+    const {code, map} = await transform(await readFile(path, 'utf8'), {
+      ...common,
+      minify,
+      mangleCache,
+      sourcemap: 'external',
+      sourcefile: fileName,
+      banner: minify ? banner : '',
+    });
+    const mapName = `${fileName.split('/').pop()}.map`;
+    await writeFile(path, `${code}//# sourceMappingURL=${mapName}\n`);
+    await writeFile(`${path}.map`, map);
+  }
+}
+
+await bundle(entries, {dir: 'dist', format: 'cjs', exports: 'named', entryFileNames: '[name].cjs', chunkFileNames: 'shared/[name].cjs'});
+await bundle('src/script.ts', {file: 'dist/monitor.iife.js', format: 'iife', name: 'MonitorKit', exports: 'named'});
+
+// The loader is a snippet to be copied into a page: one call of a function with the options that users edit.
+const loader = await transform(await readFile('src/loader.ts', 'utf8'), {loader: 'ts', minify: true, target: 'es2015', charset: 'ascii'});
+const example = '({src:"https://monitor.example/sdk/monitor.js",dsn:"https://<public_key>@monitor.example/<project>"});';
+await writeFile('dist/loader.js', `${loader.code.trim().replace(/^export /, '!').replace(/;?$/, example)}\n`);
 
 const tsc = require.resolve('typescript/package.json').replace('package.json', 'bin/tsc');
 execFileSync(process.execPath, [tsc, '-p', 'tsconfig.build.json'], {stdio: 'inherit'});

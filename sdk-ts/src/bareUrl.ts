@@ -5,7 +5,8 @@ import {absoluteUrl} from './absoluteUrl.js';
  * only the scheme is kept.
  */
 export function bareUrl(url: string): string {
-  const [, scheme = '', rest = ''] = /^([a-z][\w+.-]*:)(.*)$/is.exec(absoluteUrl(url)) ?? [, '', url];
-  if (scheme && !rest.startsWith('//')) return scheme;
-  return scheme + rest.replace(/[?#].*$/s, '').replace(/^\/\/[^/]*@/, '//');
+  return absoluteUrl(url)
+    .replace(/^([a-z][\w+.-]*:)(?!\/\/).*$/is, '$1')
+    .replace(/[?#].*$/s, '')
+    .replace(/\/\/[^/?#\s]*@/g, '//');
 }

@@ -1,214 +1,147 @@
-import {createBreadcrumbs} from './breadcrumbs.js';
-import {byteLength} from './byteLength.js';
+import {createDelivery} from './delivery.js';
 import {describeError} from './describeError.js';
 import {endpointOf} from './dsn.js';
-import {envelope} from './envelope.js';
 import {id} from './id.js';
-import {createOutbox} from './outbox.js';
 import {plain} from './plain.js';
-import {safe} from './safe.js';
-import {scrubText} from './scrubText.js';
 import {scrubUrl} from './scrubUrl.js';
-import {createSender} from './sender.js';
-import {createSessions} from './session.js';
 import {text} from './text.js';
-import {beacon} from './transport/beacon.js';
+import {texts} from './texts.js';
 import {fetchTransport} from './transport/fetch.js';
-import type {Client, Discarded, Integration, MonitorEvent, NewEvent, Options, Page, Properties, Scope, User} from './types.js';
+import type {Client, MonitorEvent, NewEvent, Options, Page, Processor} from './types.js';
 
-/** Bytes of one event; the receiver refuses more than 256 KiB. */
-const MAX_EVENT_BYTES = 200 * 1024;
-/** Failures after which a handler of an integration is switched off. */
-const MAX_FAILURES = 3;
-/** Kinds and reasons that are counted apart; the caller chooses kinds, and a counter must not grow without end. */
-const MAX_COUNTERS = 100;
-
+/** UTF-16 units of one serialized event; the receiver refuses more than 256 KiB. */
+const MAX_EVENT = 80_000;
 /**
- * Starts the SDK with these integrations.
+ * Starts the SDK.
  *
- * @throws when the DSN is wrong or the browser lacks what is needed; `init` turns that into a client that does nothing.
+ * @throws when the DSN is wrong or the browser lacks what is needed; `start` turns that into a warning.
  */
-export function createClient(options: Options, integrations: Integration[]): Client {
+export function createClient(options: Options): Client {
+  const {transports = [fetchTransport], integrations, beforeSend, release, environment, tags} = options;
   const endpoint = endpointOf(options.dsn);
-  const sampleRate = options.sampleRate ?? 1;
-  const sessions = createSessions();
-  const breadcrumbs = createBreadcrumbs();
-  const discarded = new Map<string, Discarded>();
-  const hiddenCallbacks = new Set<() => void>();
-  const caught = new WeakSet<object>();
+  const leaveCallbacks: ((hidden: boolean) => void)[] = [];
+  const processors: Processor[] = [];
   const undo: (() => void)[] = [];
-  let user = copyUser(options.user);
-  let tags = texts(options.tags);
-  let page = makePage(document.referrer);
-  let busy = false;
-  let closed = false;
 
-  const outbox = createOutbox((kind) => discard('queue_overflow', kind));
-  const sender = createSender({
-    outbox,
-    fetch: fetchTransport(endpoint),
-    beacon: (body) => beacon(endpoint, body),
-    seal(batch, counts) {
-      // Single-page apps set the title after they changed the address.
-      page.title = document.title;
-      const {release, environment} = options;
-      return envelope(batch, {release, environment, discarded: counts});
-    },
-    takeDiscarded() {
-      const counts = [...discarded.values()];
-      discarded.clear();
-      return counts;
-    },
-    discard,
-  });
+  const delivery = createDelivery(
+    transports.map((make) => make(endpoint)),
+    () => client,
+  );
+  const {_discard: discard} = delivery;
 
-  function makePage(referrer: string): Page {
-    let route = location.pathname;
+  function makePage(referrer: string, route = location.pathname): Page {
     try {
       route = options.route?.(new URL(location.href)) ?? route;
     } catch {
       // A route function that fails names nothing; the path always does.
     }
-    return {id: id(), url: scrubUrl(location.href), route, referrer: scrubUrl(referrer), title: document.title, seq: 0};
+    return {id: id(), url: scrubUrl(location.href), route, referrer: scrubUrl(referrer), title: `${document.title}`, seq: 0};
   }
 
-  function discard(reason: string, kind: string, count = 1): void {
-    const key = `${reason} ${kind}`;
-    const counter = discarded.get(key);
-    if (counter) counter.count += count;
-    else if (discarded.size < MAX_COUNTERS) discarded.set(key, {reason, kind, count});
+  function guard<Args extends unknown[]>(handler: (...args: Args) => void): (...args: Args) => void {
+    return (...args) => {
+      try {
+        handler(...args);
+      } catch {
+        discard('sdk_error');
+      }
+    };
   }
-
-  function guard<Args extends unknown[]>(handler: (...args: Args) => void, maxFailures = MAX_FAILURES): (...args: Args) => void {
-    return safe(handler, () => discard('sdk_error', 'error'), maxFailures);
-  }
-
-  /** A method of the client: what one caller passes by mistake must not take it away from the others. */
-  const method: typeof guard = (handler) => guard(handler, Infinity);
 
   /** Asks a hook of the host. What the hook does itself is not captured: it would be asked about that again, without end. */
-  function ask<Value>(hook: (value: Value) => Value | null | undefined | void, value: Value): Value | null | undefined | void {
-    busy = true;
+  function ask<Value, Answer>(hook: (value: Value) => Answer, value: Value): Answer | null {
+    client.busy = true;
     try {
       return hook(value);
+    } catch {
+      // It may have been about to remove a secret: better nothing than that.
+      return null;
     } finally {
-      busy = false;
+      client.busy = false;
     }
   }
 
-  function capture(input: NewEvent, onPage: Page = page): void {
-    if (closed) return;
-    const {kind} = input;
-    if (busy) return discard('reentrant', kind);
-    const now = Date.now();
-    const session = sessions.current(now);
-    if (session.draw >= sampleRate) return discard('sampled', kind);
-
-    const own = {id: id(now), seq: onPage.seq};
-    let event = complete(input, own, now);
-    if (options.beforeSend) {
-      try {
-        const answer = ask(options.beforeSend, event);
-        if (!answer) return discard('before_send', kind);
-        // Identity is not the hook's to change: it is what makes a second delivery harmless.
-        event = complete(answer, own, now);
-      } catch {
-        return discard('before_send_error', kind);
-      }
+  function capture(input: NewEvent, onPage = client.page): void {
+    if (client.paused) return;
+    if (client.busy) return discard('reentrant', input.kind);
+    let event: MonitorEvent | string = complete({time: Date.now(), ...input}, id());
+    for (const processor of processors) {
+      event = processor(event, onPage);
+      if (typeof event === 'string') return event ? discard(event, input.kind, input.weight) : undefined;
     }
+    if (beforeSend) {
+      // The host has the last word. Identity is not its to change: that is what makes a second delivery harmless.
+      const answer = ask((event) => complete(beforeSend(event)!, event.id), event);
+      if (!answer) return discard('before_send', input.kind, event.weight);
+      event = answer;
+    }
+    enqueue(event, onPage);
+  }
 
-    const json = JSON.stringify(event);
-    const bytes = byteLength(json);
-    if (bytes > MAX_EVENT_BYTES) return discard('too_large', kind);
+  function enqueue(event: MonitorEvent, onPage: Page): void {
+    const json = JSON.stringify({...event, seq: onPage.seq});
+    if (json.length > MAX_EVENT) return discard('too_large', event.kind, event.weight);
     onPage.seq++;
-    const scope: Scope = {page: onPage, session, user, tags};
-    outbox.add({json, bytes, kind, scope});
-    sender.added(kind);
+    delivery._add(json, event.kind, onPage);
   }
 
   const client: Client = {
-    captureException: method((error, hint = {}) => {
-      const {mechanism = 'manual', handled = true, data} = hint;
-      if (typeof error === 'object' && error) {
-        // Caught and reported, then thrown on: the global handler need not report the same error again.
-        if (handled) caught.add(error);
-        else if (caught.has(error)) return;
-      }
-      const {name, message, stack} = describeError(error);
-      capture({
-        kind: 'error',
-        name,
-        data: {message: scrubText(message), stack: stack && scrubText(stack), ...data, mechanism, handled, breadcrumbs: breadcrumbs.list()},
-      });
-      client.addBreadcrumb({category: 'error', level: 'error', message: `${name}: ${scrubText(message)}`});
+    captureException: guard((error, {mechanism = 'manual', handled = true, data, fallback} = {}) => {
+      const {name, ...details} = describeError(error, fallback);
+      capture({kind: 'error', name, data: {...details, ...data, mechanism, handled}});
     }),
 
-    captureMessage: method((message, level = 'info') => {
-      capture({kind: 'message', name: level, attributes: {level}, data: {message: String(message)}});
-    }),
+    addBreadcrumb() {},
 
-    track: method((name, properties, value) => {
-      capture({kind: 'track', name, value, data: (properties ?? {}) as Properties});
-    }),
+    flush: delivery._flush,
 
-    addBreadcrumb(breadcrumb) {
-      if (closed || busy) return;
-      try {
-        const kept = {time: Date.now(), category: 'custom', ...breadcrumb, message: text(String(breadcrumb.message), 500)};
-        const answer = options.beforeBreadcrumb ? ask(options.beforeBreadcrumb, kept) : kept;
-        if (answer) breadcrumbs.add(plain(answer) as typeof answer);
-      } catch {
-        // The hook failed, perhaps before it could remove a secret: better no trace than that one.
-      }
-    },
-
-    setUser: method((next) => {
-      user = copyUser(next);
-    }),
-
-    setTag: method((key, value) => {
-      tags = texts({...tags, [key]: value ?? undefined});
-    }),
-
-    async flush(timeoutMs = 2_000) {
-      return closed || sender.flush(timeoutMs);
-    },
-
-    async close(timeoutMs = 2_000) {
-      if (closed) return true;
-      stopWatching();
-      runHiddenCallbacks();
-      closed = true;
-      const empty = await sender.flush(timeoutMs);
-      sender.stop();
+    async close(timeoutMs) {
+      undo.splice(0).reverse().forEach((stop) => guard(stop)());
+      leave(true);
+      client.paused = true;
+      const empty = await delivery._flush(timeoutMs);
+      delivery._stop();
       return empty;
     },
 
-    capture: method(capture),
+    scope: {release, environment, tags: texts(tags)},
+    paused: false,
+    busy: false,
+    page: makePage(document.referrer),
+    capture: guard(capture),
+    enqueue,
     discard,
     guard,
+    ask,
     endpoint,
-    get page() {
-      return page;
-    },
-    get busy() {
-      return busy;
+    _delivery: delivery,
+
+    startPage(referrer, name) {
+      leave(false);
+      return (client.page = makePage(referrer, name));
     },
 
-    startPage(referrer) {
-      page.title = document.title;
-      return (page = makePage(referrer));
+    onLeave(callback) {
+      leaveCallbacks.push(guard(callback));
     },
 
-    onHidden(callback) {
-      const guarded = guard(callback);
-      hiddenCallbacks.add(guarded);
-      return () => hiddenCallbacks.delete(guarded);
+    process(processor) {
+      processors.push(processor);
+    },
+
+    listen(target, type, listener, how = {capture: true, passive: true}) {
+      const guarded = guard(listener) as (event: Event) => void;
+      target.addEventListener(type, guarded, how);
+      undo.push(() => target.removeEventListener(type, guarded, how));
     },
   };
 
-  function runHiddenCallbacks(): void {
-    hiddenCallbacks.forEach((callback) => callback());
+  function leave(hidden: boolean): void {
+    leaveCallbacks.forEach((callback) => callback(hidden));
+  }
+
+  function handOver(): void {
+    if (!client.paused) delivery._leave();
   }
 
   /**
@@ -216,36 +149,20 @@ export function createClient(options: Options, integrations: Integration[]): Cli
    * when a page is left. This listener is on the document and does not capture, so it runs after the capturing listeners
    * on the window with which web-vitals finishes its metrics. https://developer.chrome.com/docs/web-platform/page-lifecycle-api
    */
-  const leave = method(() => {
-    if (document.visibilityState === 'hidden') runHiddenCallbacks();
-    sender.leave();
-  });
   const onVisibility = (): void => {
-    if (document.visibilityState === 'hidden') leave();
+    if (document.visibilityState !== 'hidden') return;
+    leave(true);
+    handOver();
   };
+  client.listen(document, 'visibilitychange', onVisibility, {});
+  client.listen(window, 'pagehide', handOver, {});
+  client.listen(window, 'online', delivery._online);
 
-  function stopWatching(): void {
-    document.removeEventListener('visibilitychange', onVisibility);
-    removeEventListener('pagehide', leave);
-    for (const stop of undo.splice(0).reverse()) {
-      try {
-        stop();
-      } catch {
-        // One integration that cannot be undone must not keep the others from it.
-      }
-    }
-  }
-
-  document.addEventListener('visibilitychange', onVisibility);
-  addEventListener('pagehide', leave);
-  for (const integration of integrations) {
-    try {
-      const stop = integration.setup(client);
+  for (const {setup} of integrations) {
+    guard(() => {
+      const stop = setup(client);
       if (stop) undo.push(stop);
-    } catch {
-      // It does not work here; the others may.
-      discard('sdk_error', 'error');
-    }
+    })();
   }
   return client;
 }
@@ -255,32 +172,15 @@ export function createClient(options: Options, integrations: Integration[]): Cli
  *
  * @throws when it is no event, for instance the promise of an `async` hook.
  */
-function complete(input: NewEvent & {time?: number}, own: {id: string; seq: number}, now: number): MonitorEvent {
-  const {kind, name, time = now, value, attributes, data} = input;
-  if (typeof kind !== 'string') throw new TypeError('not an event');
+function complete({kind, name = kind, time, value, weight, attributes, data}: NewEvent, id: string): MonitorEvent {
   return {
-    ...own,
+    id,
     time,
-    kind,
-    name: text(String(name), 200),
-    ...(Number.isFinite(value) && {value: value as number}),
-    ...(attributes && {attributes: texts(attributes)}),
-    ...(data && {data: plain(data) as Properties}),
-  };
-}
-
-function copyUser(user: User | null | undefined): User | undefined {
-  if (!user) return undefined;
-  const copy = plain(user) as User;
-  // Ids are texts in the protocol, and numbers in many a database.
-  return copy.id === undefined ? copy : {...copy, id: String(copy.id)};
-}
-
-/** A map of texts, without what is undefined. */
-function texts(values: Record<string, string | number | undefined> | undefined): Record<string, string> {
-  const map: Record<string, string> = Object.create(null);
-  for (const [key, value] of Object.entries(values ?? {})) {
-    if (value !== undefined && value !== '') map[text(key, 200)] = text(String(value), 1_000);
-  }
-  return map;
+    kind: kind.slice(),
+    name: text(name, 200),
+    value,
+    weight,
+    attributes: texts(attributes),
+    data: plain(data),
+  } as MonitorEvent;
 }

@@ -1,30 +1,54 @@
 import {plain} from './plain.js';
+import {scrubUrl} from './scrubUrl.js';
+import {text} from './text.js';
 
 export interface ErrorDescription {
   name: string;
   message: string;
-  stack?: string | undefined;
+  stack?: string;
+  /** The `cause` chain, outermost first, at most 5. */
+  causes?: ErrorDescription[];
+  /** What an `AggregateError` holds, at most 10. */
+  errors?: ErrorDescription[];
 }
+
+/** UTF-16 units of a message or stack: together with those of all causes, less than what an event may have. */
+const MAX_TEXT = 4_000;
+const MAX_ERRORS = 10;
 
 /**
  * What can be said of a thrown value. Anything can be thrown, from any frame (so `instanceof` says little), with getters
- * that throw themselves. `fallback` names what is no error.
+ * that throw themselves. `fallback` names what does not say its name; `maxCauses` also ends a cycle.
  */
-export function describeError(thrown: unknown, fallback = 'Error'): ErrorDescription {
+export function describeError(thrown: unknown, fallback = 'Error', maxCauses = 5): ErrorDescription {
+  const description: ErrorDescription = {name: fallback, message: '[unreadable]'};
   try {
-    if (typeof thrown === 'object' && thrown) {
-      const {name, message, stack} = thrown as {name?: unknown; message?: unknown; stack?: unknown};
-      if (typeof message === 'string') {
-        return {
-          name: typeof name === 'string' && name ? name : fallback,
-          message,
-          stack: typeof stack === 'string' ? stack : undefined,
-        };
+    const {name, message, stack, cause, errors} = Object(thrown);
+    description.message = tidy(
+      typeof message === 'string'
+        ? message
+        : // Whose properties are all inherited.
+          thrown instanceof Event
+          ? `Event: ${thrown.type}`
+          : typeof thrown === 'object'
+            ? JSON.stringify(plain(thrown))
+            : thrown,
+    );
+    if (name) description.name = String(name);
+    if (stack) description.stack = tidy(stack);
+    if (maxCauses) {
+      if (cause) {
+        const {causes = [], ...direct} = describeError(cause, fallback, maxCauses - 1);
+        description.causes = [direct, ...causes];
       }
+      description.errors = errors?.slice(0, MAX_ERRORS).map((error: unknown) => describeError(error, fallback, 0));
     }
-    const message = typeof thrown === 'object' ? JSON.stringify(plain(thrown)) : String(thrown);
-    return {name: fallback, message: message.slice(0, 2_000)};
   } catch {
-    return {name: fallback, message: '[unreadable]'};
+    // What else there is does not want to be read.
   }
+  return description;
+}
+
+function tidy(value: unknown): string {
+  return scrubUrl(text(value, MAX_TEXT));
 }

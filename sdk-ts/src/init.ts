@@ -1,27 +1,26 @@
-import {createClient} from './client.js';
-import {currentClient} from './currentClient.js';
-import {defaultIntegrations} from './defaultIntegrations.js';
-import {inertClient} from './inertClient.js';
-import type {Client, Options} from './types.js';
+import {setUser} from './api.js';
+import {defaultIntegrations, type DefaultOptions} from './defaultIntegrations.js';
+import {start} from './start.js';
+import {autoTransport} from './transport/auto.js';
+import type {Client, Integration, Options, User} from './types.js';
+
+export interface InitOptions extends Omit<Options, 'integrations'>, DefaultOptions {
+  /** The integrations to run, or what to make of the default ones. */
+  integrations?: Integration[] | ((defaults: Integration[]) => Integration[]) | undefined;
+  user?: User | undefined;
+}
 
 /**
- * Starts monitoring this page and returns the client. A client that was started before is closed.
- *
- * Never throws: with a wrong DSN, or outside of a browser (server-side rendering), it warns or stays silent and returns a
- * client that does nothing.
+ * Starts monitoring this page with all that is useful for most and returns the client. To ship less, `start` with the integrations that
+ * you name. Never throws, see `start`.
  */
-export function init(options: Options): Client {
-  void currentClient.get().close();
-  let client = inertClient;
-  if (typeof document !== 'undefined') {
-    try {
-      const {integrations} = options;
-      const chosen = Array.isArray(integrations) ? integrations : defaultIntegrations();
-      client = createClient(options, typeof integrations === 'function' ? integrations(chosen) : chosen);
-    } catch (error) {
-      console.warn('monitor-kit: not started:', error);
-    }
-  }
-  currentClient.set(client);
+export function init({integrations, user, ...options}: InitOptions): Client | undefined {
+  const chosen = Array.isArray(integrations) ? integrations : defaultIntegrations(options);
+  const client = start({
+    transports: [autoTransport],
+    ...options,
+    integrations: typeof integrations === 'function' ? integrations(chosen) : chosen,
+  });
+  if (user) setUser(user);
   return client;
 }

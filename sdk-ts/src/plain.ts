@@ -14,53 +14,32 @@ const MAX_TEXT = 10_000;
  * functions and lone surrogates are replaced by a text that says so. Objects of the host are read, never kept.
  */
 export function plain(value: unknown): unknown {
-  const path: object[] = [];
   let left = MAX_VALUES;
 
-  function copy(source: unknown): unknown {
-    if (left-- <= 0) return '[truncated]';
-    switch (typeof source) {
-      case 'string':
-        return text(source, MAX_TEXT);
-      case 'boolean':
-      case 'undefined':
-        return source;
-      case 'number':
-        return Number.isFinite(source) ? source : String(source);
-      case 'object':
-        return source && copyObject(source);
-      case 'function':
-        return '[function]';
-      default:
-        return String(source);
-    }
-  }
-
-  function copyObject(source: object): unknown {
-    if (path.includes(source)) return '[circular]';
-    if (path.length >= MAX_DEPTH) return '[too deep]';
-    path.push(source);
+  /** `read` may throw, as getters do; that takes only its own value along. */
+  function copy(read: () => unknown, path: unknown[]): unknown {
     try {
-      const {toJSON} = source as {toJSON?: unknown};
-      if (typeof toJSON === 'function') return copy(toJSON.call(source));
-      if (source instanceof Error) return text(String(source), MAX_TEXT);
-      if (Array.isArray(source)) return source.slice(0, MAX_KEYS).map(copy);
-      // Without a prototype, a key named `__proto__` is a key like any other.
-      const target: Record<string, unknown> = Object.create(null);
-      for (const key of Object.keys(source).slice(0, MAX_KEYS)) {
-        try {
-          target[text(key, 200)] = copy((source as Record<string, unknown>)[key]);
-        } catch {
-          target[key] = '[unreadable]';
-        }
-      }
-      return target;
+      const source = read();
+      if (left-- < 1 || path.length > MAX_DEPTH) return '[truncated]';
+      if (typeof source === 'function') return '[function]';
+      if (source == null || typeof source === 'boolean' || Number.isFinite(source)) return source;
+      if (typeof source !== 'object' || source instanceof Error) return text(source, MAX_TEXT);
+      if (path.includes(source)) return '[circular]';
+      const deeper = [...path, source];
+      // Some libraries give every array a `toJSON` that makes a text of it; an own one that is none shields from that.
+      if (Array.isArray(source)) return Object.assign(source.slice(0, MAX_KEYS).map((item) => copy(() => item, deeper)), {toJSON: undefined});
+      const object = source as Record<string, unknown>;
+      if (typeof object.toJSON === 'function') return copy(() => (object as {toJSON(): unknown}).toJSON(), deeper);
+      // From entries, so that a key named `__proto__` is a key like any other.
+      return Object.fromEntries(
+        Object.keys(source)
+          .slice(0, MAX_KEYS)
+          .map((key) => [text(key, 200), copy(() => object[key], deeper)]),
+      );
     } catch {
       return '[unreadable]';
-    } finally {
-      path.pop();
     }
   }
 
-  return copy(value);
+  return copy(() => value, []);
 }

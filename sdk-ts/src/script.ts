@@ -1,5 +1,7 @@
-import {currentClient} from './currentClient.js';
+import {adoptLoader} from './adoptLoader.js';
+import {current} from './current.js';
 import {init} from './init.js';
+import type {LoaderStub} from './loader.js';
 import type {Client} from './types.js';
 
 export * from './index.js';
@@ -12,15 +14,12 @@ export * from './index.js';
  * `client` is what was started, or undefined. When the script is included twice, the second copy adopts the client of the first:
  * two clients would report everything twice.
  */
-export const client: Client | undefined = start();
+export const client: Client | undefined = adopt();
 
-function start(): Client | undefined {
-  const running = (globalThis as {MonitorKit?: {client?: Client}}).MonitorKit?.client;
-  if (running) {
-    currentClient.set(running);
-    return running;
-  }
+function adopt(): Client | undefined {
+  const {client: running, ...stub} = (globalThis as {MonitorKit?: Partial<LoaderStub> & {client?: Client}}).MonitorKit ?? {};
+  if (running) return (current._client = running);
+  if (stub.q) return adoptLoader(stub as LoaderStub);
   const {dsn, release, environment, sampleRate} = (document.currentScript as HTMLElement | null)?.dataset ?? {};
-  if (!dsn) return undefined;
-  return init({dsn, release, environment, sampleRate: sampleRate ? Number(sampleRate) : undefined});
+  return dsn ? init({dsn, release, environment, sampleRate: sampleRate ? Number(sampleRate) : undefined}) : undefined;
 }

@@ -1,25 +1,15 @@
-const SENSITIVE =
-  /pass(w|phrase)|pwd|token|secret|mail|session|signature|credential|jwt|oauth|authorization|api_?key|access_?key|(^|[^a-z0-9])(pass|key|auth|code|sid|sig|otp|pin|ssn)([^a-z0-9]|$)/i;
+const SECRET = /passw|passphrase|pwd|token|secret|mail|session|signature|credential|jwt|authoriz|apikey|(^|[^a-z\d])(pass|key|o?auth|code|sid|sig|otp|pin|ssn)([^a-z\d]|$)/i;
 
 /**
- * An address that may leave the browser: without user and password, and with `[scrubbed]` in place of the value of each
- * sensitive parameter, in the query and in the fragment (where OAuth puts tokens and hash routers put queries).
+ * An address, or a text with addresses in it, that may leave the browser: without user and password, and with `[scrubbed]` in place of
+ * the value of each parameter that sounds like a secret, in the query and in the fragment (where OAuth puts tokens and hash
+ * routers put queries). Line and column at the end of a stack frame's address stay. The receiver looks again, and closer.
  */
-export function scrubUrl(url: string): string {
-  return url
-    .replace(/^([a-z][\w+.-]*:)?\/\/[^/?#]*@/i, '$1//')
-    .replace(/([?&#;])([^=&#;?]+)=[^&#;]*/g, (pair, separator: string, name: string) =>
-      SENSITIVE.test(readable(name)) ? `${separator}${name}=[scrubbed]` : pair,
+export function scrubUrl(text: unknown): string {
+  return String(text)
+    .replace(/\/\/[^/?#\s]*@/g, '//')
+    .replace(/([?&#;])([^=&#;?\s]+)=[^&#;\s)"'<>]*?(?=(:\d+)*([&#;\s)"'<>]|$))/g, (pair, separator: string, name: string) =>
+      // `authCode` is `auth` and `Code`.
+      SECRET.test(name.replace(/([a-z])([A-Z])/g, '$1_$2')) ? `${separator}${name}=[scrubbed]` : pair,
     );
-}
-
-/** `resetToken` and `reset%5Ftoken` as `reset_Token` and `reset_token`. */
-function readable(name: string): string {
-  let decoded = name;
-  try {
-    decoded = decodeURIComponent(name);
-  } catch {
-    // Not valid percent-encoding: judge the name as it is written.
-  }
-  return decoded.replace(/([a-z\d])([A-Z])/g, '$1_$2');
 }

@@ -1,3 +1,6 @@
+import type {Delivery} from './delivery.js';
+import type {Transport} from './transport/transport.js';
+
 /** JSON object whose keys and values the caller chooses. */
 export type Properties = Record<string, unknown>;
 
@@ -11,8 +14,6 @@ export type Kind = 'error' | 'message' | 'vital' | 'page_view' | 'click' | 'requ
 export interface MonitorEvent {
   /** UUID v7, made once at capture and repeated on every re-send: a second delivery is harmless. */
   id: string;
-  /** Number of the event on its page, from 0; gaps show loss. */
-  seq: number;
   /** Milliseconds since the Unix epoch, by this device's clock. */
   time: number;
   kind: Kind;
@@ -24,17 +25,30 @@ export interface MonitorEvent {
   attributes?: Record<string, string>;
   /** Details, read when one event is looked at. */
   data?: Properties;
+  /** How many events this one stands for, when more than itself: 1 / sample rate, times the repeats folded into it. */
+  weight?: number;
 }
 
 /** What an integration knows of an event; the client adds id, sequence number and time. */
 export interface NewEvent {
   kind: Kind;
-  name: string;
+  /** The kind when left out. */
+  name?: string | undefined;
   value?: number | undefined;
   /** Undefined and empty values are left out. */
-  attributes?: Record<string, string | number | undefined>;
-  data?: Properties;
+  attributes?: Record<string, string | number | undefined> | undefined;
+  data?: Properties | undefined;
+  /** Milliseconds since the Unix epoch; now when left out. */
+  time?: number | undefined;
+  /** How many events this one stands for; 1 when left out. */
+  weight?: number | undefined;
 }
+
+/**
+ * Asked about each event before it is queued: the event to go on with, or why it goes no further (`filtered`), which is counted. An
+ * empty text takes the event over: it is not counted, and may go on later through `client.enqueue`.
+ */
+export type Processor = (event: MonitorEvent, page: Page) => MonitorEvent | string;
 
 export interface Breadcrumb {
   /** Milliseconds since the Unix epoch; now when left out. */
@@ -62,19 +76,14 @@ export interface Page {
   seq: number;
 }
 
-export interface Session {
-  readonly id: string;
-  readonly visitor: string;
-  /** Drawn once per session from [0, 1): the session is kept when it is below the sample rate. */
-  readonly draw: number;
-}
-
-/** Everything an envelope says once for all its events. Its parts are replaced, never changed in place. */
+/** Everything an envelope says once for all its events, but for the page. Replaced, never changed in place. */
 export interface Scope {
-  readonly page: Page;
-  readonly session: Session;
-  readonly user: User | undefined;
-  readonly tags: Readonly<Record<string, string>>;
+  readonly release?: string | undefined;
+  readonly environment?: string | undefined;
+  readonly tags?: Readonly<Record<string, string>> | undefined;
+  readonly user?: User | undefined;
+  readonly session?: {readonly id: string; readonly visitor: string} | undefined;
+  readonly device?: Readonly<Record<string, string | undefined>> | undefined;
 }
 
 /** Events that were given up, for the receiver's statistics. */
@@ -84,13 +93,28 @@ export interface Discarded {
   count: number;
 }
 
+/** Events that travel together. Plain data with stable names, because the durable outbox stores it as it is. */
+export interface Batch {
+  readonly id: string;
+  readonly page: Page;
+  readonly scope: Scope;
+  /** Serialized events, with their length in bytes as UTF-8. */
+  readonly items: {readonly json: string; readonly kind: string; readonly bytes: number}[];
+  /** How often it was handed to the network; any send but the first may find that it has already arrived. */
+  attempt: number;
+  /** What was given up before its first send; travels with it. */
+  discarded: Discarded[];
+}
+
 export interface ExceptionHint {
   /** How the error was noticed; `manual` by default. */
   mechanism?: string;
   /** False when nobody caught it; true by default. */
   handled?: boolean;
   /** Added to the details of the event. */
-  data?: Properties;
+  data?: Properties | undefined;
+  /** Names what was thrown when that does not say itself; `Error` by default. */
+  fallback?: string | undefined;
 }
 
 /** Watches one thing in the page and captures what it sees. */
@@ -105,37 +129,32 @@ export interface Options {
   dsn: string;
   release?: string | undefined;
   environment?: string | undefined;
-  /** The integrations to run, or what to make of the default ones. */
-  integrations?: Integration[] | ((defaults: Integration[]) => Integration[]);
+  /** What is watched; nothing without it. */
+  integrations: Integration[];
   /**
    * Last word on each event: return it, changed or not, to send it; anything empty drops it (`before_send`).
    * An event whose hook throws is dropped (`before_send_error`): the hook may have been about to remove a secret.
    */
   beforeSend?: (event: MonitorEvent) => MonitorEvent | null | undefined | void;
-  /** The same for breadcrumbs. */
-  beforeBreadcrumb?: (breadcrumb: Breadcrumb) => Breadcrumb | null | undefined | void;
-  /** Share of sessions to keep, 0 to 1 (default 1). Decided once per session, for all kinds of events, errors included. */
-  sampleRate?: number | undefined;
   tags?: Record<string, string>;
-  user?: User | undefined;
   /** Names the route of an address, to group pages; its path by default. */
-  route?: (url: URL) => string;
+  route?: ((url: URL) => string | undefined) | undefined;
+  /** The ways to the receiver, the best first; `fetch`, then `sendBeacon` by default. */
+  transports?: ((endpoint: string) => Transport)[] | undefined;
 }
 
 /** The running SDK. None of its methods throws. */
 export interface Client {
   /** Reports an error that was caught. Anything can be passed, as anything can be thrown. */
   captureException(error: unknown, hint?: ExceptionHint): void;
-  /** Reports a text; `info` by default. */
-  captureMessage(text: string, level?: Level): void;
-  /** Reports something of your own, with an optional number to aggregate. */
-  track(name: string, properties?: object, value?: number): void;
-  /** Leaves a trace that later errors carry with them. The last 30 are kept. */
-  addBreadcrumb(breadcrumb: Breadcrumb): void;
-  /** Names who is using the page from now on; `null` forgets. */
-  setUser(user: User | null): void;
-  /** Sets a text that all later events carry; `null` removes it. */
-  setTag(key: string, value: string | null): void;
+  /** Leaves a trace that later errors carry with them, when the integration `breadcrumbs` runs. */
+  addBreadcrumb: (breadcrumb: Breadcrumb) => void;
+  /** What all later events carry; replace it to change it. `setUser`, `setTag`, `setContext` and `withScope` do so. */
+  scope: Scope;
+  /** Details that errors and messages carry, see `setContext`. */
+  contexts?: Properties | undefined;
+  /** While it is true nothing is captured and nothing sent; what is already queued waits. */
+  paused: boolean;
   /** Sends what is queued. True when nothing was left waiting within `timeoutMs` (default 2,000). */
   flush(timeoutMs?: number): Promise<boolean>;
   /** Undoes every patch, sends what is queued, and stops. */
@@ -143,17 +162,30 @@ export interface Client {
 
   /** For integrations: captures an event, on an earlier page if one is given. */
   capture(event: NewEvent, page?: Page): void;
+  /** For integrations: queues an event that a processor took over. */
+  enqueue(event: MonitorEvent, page: Page): void;
+  /** Where events wait and how they leave. */
+  readonly _delivery: Delivery;
   /** For integrations: counts events that were given up. */
-  discard(reason: string, kind: string, count?: number): void;
+  discard(reason: string, kind?: string, count?: number): void;
   /** For integrations: the page view that is going on. */
-  readonly page: Page;
-  /** For integrations: begins a new page view at the current address. */
-  startPage(referrer: string): Page;
-  /** For integrations: runs when the page was hidden, just before the last flush. Returns how to stop. */
-  onHidden(callback: () => void): () => void;
+  page: Page;
+  /** For integrations: begins a new page view at the current address; the option `route` may name it otherwise than `route` here. */
+  startPage(referrer: string, route?: string): Page;
+  /** For integrations: runs when the page is hidden, just before the last flush, and before another page view begins, while `page` still is the old one. */
+  onLeave(callback: (hidden: boolean) => void): void;
+  /** For integrations: asks about every event from now on, after the processors that were added before. */
+  process(processor: Processor): void;
+  /**
+   * For integrations: listens until the client is closed. The listener is guarded; it captures and is passive unless told
+   * otherwise, so that it runs before the page's own and cannot hold up scrolling.
+   */
+  listen<E extends Event>(target: EventTarget, type: string, listener: (event: E) => void, options?: AddEventListenerOptions): void;
+  /** For integrations: asks a hook of the host, `busy` meanwhile. */
+  ask<Value, Answer>(hook: (value: Value) => Answer, value: Value): Answer | null;
   /** For integrations: true while a hook of the host runs; what it does then must not be captured. */
-  readonly busy: boolean;
-  /** For integrations: wraps a handler so that it never throws, and gives up after three failures. */
+  busy: boolean;
+  /** For integrations: wraps a handler so that it never throws, and counts its failures. */
   guard<Args extends unknown[]>(handler: (...args: Args) => void): (...args: Args) => void;
   /** For integrations: where events are sent; requests to it are the SDK's own. Empty when there is none. */
   readonly endpoint: string;

@@ -1,6 +1,12 @@
 import {vi, type Mock} from 'vitest';
+import {setUser} from '../src/api.js';
 import {createClient} from '../src/client.js';
-import type {Client, Integration, MonitorEvent, Options} from '../src/types.js';
+import {current} from '../src/current.js';
+import type {InitOptions} from '../src/init.js';
+import {breadcrumbs} from '../src/integrations/breadcrumbs.js';
+import {device} from '../src/integrations/device.js';
+import {sessions} from '../src/integrations/sessions.js';
+import type {Client, Integration, MonitorEvent} from '../src/types.js';
 
 export interface SentEnvelope {
   attempt: number;
@@ -9,7 +15,7 @@ export interface SentEnvelope {
   session: {id: string; visitor: string; user?: {id?: string}};
   tags: Record<string, string>;
   discarded?: {reason: string; kind: string; count: number}[];
-  events: (MonitorEvent & {data?: any})[];
+  events: (MonitorEvent & {seq: number; data?: any})[];
   [key: string]: any;
 }
 
@@ -32,22 +38,18 @@ export const status = (code: number, headers: Record<string, string> = {}): Resp
 
 const started: Client[] = [];
 
-/** happy-dom has no `keepalive`; browsers do. To be called before a transport is made. */
-export function withKeepalive(): void {
-  vi.stubGlobal('Request', class extends Request {
-    override get keepalive(): boolean {
-      return false;
-    }
-  });
-}
-
-/** A client in a fresh page with fake timers. */
-export function scene(options: Partial<Options> = {}, integrations: Integration[] = []): Scene {
+/** A client in a fresh page with fake timers, with sessions, device and breadcrumbs beside the integrations named. */
+export function scene({sampleRate, beforeBreadcrumb, user, ...options}: Partial<InitOptions> = {}, integrations: Integration[] = []): Scene {
   vi.useFakeTimers({now: Date.UTC(2026, 0, 1)});
   const network: Scene['network'] = vi.fn(async () => status(202));
   vi.stubGlobal('fetch', network);
-  withKeepalive();
-  const client = createClient({dsn: DSN, ...options}, integrations);
+  const client = createClient({
+    dsn: DSN,
+    ...options,
+    integrations: [sessions({sampleRate}), device(), breadcrumbs({beforeBreadcrumb}), ...integrations],
+  });
+  current._client = client;
+  if (user) setUser(user);
   started.push(client);
   const envelopes = (): SentEnvelope[] => network.mock.calls.map(([, init]) => JSON.parse(init.body as string));
   return {

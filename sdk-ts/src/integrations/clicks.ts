@@ -1,40 +1,41 @@
-import {selector} from '../selector.js';
+import {act} from '../act.js';
+import {clicked, CLICKABLE, CONTROL} from '../clicked.js';
+import {closest} from '../closest.js';
 import {text} from '../text.js';
 import type {Integration} from '../types.js';
 
-/** What a user means to click when they hit the icon inside of it. */
-const CLICKABLE = 'a,button,input,select,textarea,summary,label,[role=button],[role=link],[data-testid]';
+/** Where a user writes, and what the page says is private. */
+const PRIVATE = CONTROL + ',[data-monitor-mask]';
+
+export interface ClicksOptions {
+  /** Elements whose text may be read, with all that is inside of them; `[data-monitor-text]` by default. */
+  textOf?: string;
+}
 
 /**
  * Captures clicks: where, and on which element. Its text is only read inside of an element with `data-monitor-text`,
- * because texts of a page may be anybody's private matter.
+ * because texts of a page may be anybody's private matter; a text with a field or a masked element in it is never read.
  */
-export function clicks(): Integration {
+export function clicks({textOf = '[data-monitor-text]'}: ClicksOptions = {}): Integration {
   return {
     name: 'clicks',
     setup(client) {
-      const onClick = client.guard((event: MouseEvent) => {
-        // Inside of an open shadow root, `target` is only its host.
-        const hit = event.composedPath()[0] ?? event.target;
-        if (!(hit instanceof Element)) return;
-        const element = hit.closest(CLICKABLE) ?? hit;
-        const target = selector(element);
-        const allowed = element.closest('[data-monitor-text]');
-        client.capture({
+      client.listen(window, 'click', (event: MouseEvent) => {
+        const hit = clicked(event);
+        if (!hit) return;
+        const element = closest(hit, CLICKABLE + ',' + CONTROL) ?? hit;
+        const readable = closest(element, textOf) && !closest(element, PRIVATE) && !element.querySelector(PRIVATE);
+        act(client, element, {
           kind: 'click',
-          name: 'click',
-          attributes: {target},
           data: {
-            x: Math.round(event.clientX),
-            y: Math.round(event.clientY),
-            text: allowed ? text((element.textContent ?? '').trim().replace(/\s+/g, ' '), 100) : undefined,
+            x: event.clientX,
+            y: event.clientY,
+            page_x: event.pageX,
+            page_y: event.pageY,
+            text: readable ? text(element.textContent!.trim().replace(/\s+/g, ' '), 100) : undefined,
           },
         });
-        client.addBreadcrumb({category: 'click', message: target});
       });
-      const options = {capture: true, passive: true};
-      addEventListener('click', onClick, options);
-      return () => removeEventListener('click', onClick, options);
     },
   };
 }

@@ -1,74 +1,29 @@
-import {describeError} from '../describeError.js';
+import {fold} from '../fold.js';
+import {reported} from '../reported.js';
 import {scrubUrl} from '../scrubUrl.js';
-import type {Client, Integration} from '../types.js';
-
-/** The same error more often than this within a minute is counted instead of sent: one fault in a loop is no news. */
-const MAX_REPEATS = 100;
-const REPEAT_WINDOW = 60_000;
+import type {Integration} from '../types.js';
 
 /** Captures errors and rejections that nobody caught. */
 export function errors(): Integration {
   return {
     name: 'errors',
     setup(client) {
-      const isFlood = floodGuard();
+      fold(client, 'error');
 
-      const onError = client.guard((event: ErrorEvent) => {
-        const {error, message, filename, lineno, colno} = event;
-        // Errors of elements do not bubble to here. Of a script from another origin only "Script error." is told.
-        if (typeof message !== 'string') return;
-        // "Uncaught TypeError: x is undefined" is all there is when the thrown value is not handed over.
-        const [, name = 'Error', rest = message] = /^(?:Uncaught )?(?:([A-Z]\w*): )?(.*)$/s.exec(message) ?? [];
-        const thrown = describable(error) ? error : {name, message: rest};
-        if (isFlood(client, thrown)) return;
-        client.captureException(thrown, {
+      client.listen(window, 'error', ({error, message, filename, lineno, colno}: ErrorEvent) => {
+        // An element that could not be loaded has no message, and a script of another origin has no more than one.
+        if (!message) return;
+        if (reported.has(error)) return;
+        client.captureException(error ?? {message}, {
           mechanism: 'onerror',
           handled: false,
-          data: {source: filename ? scrubUrl(filename) : undefined, line: lineno || undefined, column: colno || undefined},
+          data: {source: filename && scrubUrl(filename), line: lineno, column: colno},
         });
       });
 
-      const onRejection = client.guard((event: PromiseRejectionEvent) => {
-        const {reason} = event;
-        const thrown = describable(reason) ? reason : describeError(reason, 'UnhandledRejection');
-        if (isFlood(client, thrown)) return;
-        client.captureException(thrown, {mechanism: 'onunhandledrejection', handled: false});
+      client.listen(window, 'unhandledrejection', ({reason}: PromiseRejectionEvent) => {
+        if (!reported.has(reason)) client.captureException(reason, {mechanism: 'onunhandledrejection', handled: false, fallback: 'UnhandledRejection'});
       });
-
-      addEventListener('error', onError);
-      addEventListener('unhandledrejection', onRejection);
-      return () => {
-        removeEventListener('error', onError);
-        removeEventListener('unhandledrejection', onRejection);
-      };
     },
-  };
-}
-
-/** Whether a thrown value says itself what it is. Its getters may throw; then it does not. */
-function describable(thrown: unknown): boolean {
-  try {
-    return typeof thrown === 'object' && typeof (thrown as {message?: unknown} | null)?.message === 'string';
-  } catch {
-    return false;
-  }
-}
-
-function floodGuard(): (client: Client, thrown: unknown) => boolean {
-  const seen = new Map<string, number>();
-  let since = 0;
-  return (client, thrown) => {
-    const now = Date.now();
-    if (now - since > REPEAT_WINDOW || seen.size > 500) {
-      since = now;
-      seen.clear();
-    }
-    const {name, message} = describeError(thrown);
-    const key = `${name} ${message}`.slice(0, 200);
-    const count = (seen.get(key) ?? 0) + 1;
-    seen.set(key, count);
-    if (count <= MAX_REPEATS) return false;
-    client.discard('repeated', 'error');
-    return true;
   };
 }

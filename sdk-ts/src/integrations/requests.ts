@@ -1,210 +1,143 @@
 import {absoluteUrl} from '../absoluteUrl.js';
 import {bareUrl} from '../bareUrl.js';
-import {byteLength} from '../byteLength.js';
+import {matches, type Rules} from '../matches.js';
+import {ms} from '../ms.js';
 import {patch} from '../patch.js';
 import {scrubUrl} from '../scrubUrl.js';
-import type {Client, Integration, Page} from '../types.js';
+import type {Client, Integration, NewEvent, Properties} from '../types.js';
+
+/** A request of the page, as the hooks see it, and its event, whose attributes and details can be added to. */
+export interface Exchange extends NewEvent {
+  readonly attributes: Record<string, string | number | undefined>;
+  readonly data: Properties;
+  /** Absolute, with all its parameters. */
+  readonly url: string;
+  /** Before it leaves: the arguments of `fetch`, in a list that can be changed, or the opened XMLHttpRequest. */
+  readonly request: unknown[] | XMLHttpRequest;
+  /** What has arrived; the page reads it too. */
+  answer?: Response | XMLHttpRequest | undefined;
+  readonly client: Client;
+}
 
 export interface RequestsOptions {
-  /** Addresses that are not captured: texts they contain, or patterns. */
-  ignore?: (string | RegExp)[];
+  /** Requests that are not captured, by their address. */
+  ignore?: Rules;
+  /** Called before a request leaves, for instance `traceparent`. */
+  onRequest?: (exchange: Exchange) => void;
+  /** Called when an answer has arrived, for instance `businessCode`; the event waits for the promise. */
+  onAnswer?: (exchange: Exchange) => Promise<void> | void;
 }
 
-type Failure = 'network' | 'abort' | 'timeout' | 'http';
-
-/** A request that is on its way. */
-interface Started {
-  name: 'fetch' | 'xhr';
-  method: string;
-  url: string;
-  body: unknown;
-  page: Page;
-  /** `performance.now()` at the start. */
-  at: number;
-}
-
-interface Ended {
-  /** 0 when there was no answer. */
-  status: number;
-  /** Why there was no answer. */
-  failure?: Failure | undefined;
-  responseSize?: number | undefined;
-}
-
-interface Observer {
-  /** Undefined when the request is not to be captured. */
-  begin(name: 'fetch' | 'xhr', method: string, url: string, body: unknown): Started | undefined;
-  end(started: Started, ended: Ended): void;
-}
+/** Without an answer, or with one that nobody may see, the status is 0; `reason` is the name of the event or exception. */
+type End = (answer: Exchange['answer'], reason: string, size?: unknown) => void;
 
 /**
- * Captures `fetch` and `XMLHttpRequest`: how long they took, how they ended. The page gets the same arguments, results and
- * exceptions as without it; bodies are neither read nor cloned, and of the headers only the length is asked for. The SDK's own
- * requests use the `fetch` it found when it started and are not seen here.
+ * Captures `fetch` and `XMLHttpRequest`: how long they took and how they ended. The duration of a fetch ends with the headers of its
+ * answer; that of an XMLHttpRequest begins when it is opened and ends with the body. The page gets the same arguments, results and
+ * exceptions as without it. The SDK's own requests use the functions it found when it started and are not seen here. Nor is what has
+ * no events: a synchronous XMLHttpRequest that fails, and one that is opened again before it has ended.
  */
-export function requests({ignore = []}: RequestsOptions = {}): Integration {
+export function requests({ignore = [], onRequest, onAnswer}: RequestsOptions = {}): Integration {
   return {
     name: 'requests',
     setup(client) {
-      const observer = observe(client, ignore);
-      const undo = [watchFetch(client, observer), watchXhr(client, observer)];
-      return () => undo.forEach((stop) => stop());
-    },
-  };
-}
-
-function observe(client: Client, ignore: (string | RegExp)[]): Observer {
-  const isIgnored = (href: string): boolean =>
-    href.startsWith(client.endpoint) || ignore.some((rule) => (typeof rule === 'string' ? href.includes(rule) : href.search(rule) >= 0));
-
-  return {
-    begin(name, method, url, body) {
-      const href = absoluteUrl(url);
-      if (client.busy || isIgnored(href)) return undefined;
-      return {name, method: method.toUpperCase(), url: href, body, page: client.page, at: performance.now()};
-    },
-
-    end({name, method, url, body, page, at}, {status, failure = status >= 400 ? 'http' : undefined, responseSize}) {
-      const target = bareUrl(url);
-      client.capture(
-        {
-          kind: 'request',
-          name,
-          value: Math.round((performance.now() - at) * 10) / 10,
-          attributes: {method, status, target, failure},
-          data: {url: /^https?:/.test(url) ? scrubUrl(url) : target, request_size: sizeOf(body), response_size: responseSize},
-        },
-        page,
-      );
-      client.addBreadcrumb({
-        category: 'request',
-        level: failure ? 'warning' : 'info',
-        message: `${method} ${target} ${status || failure}`,
+      // Of the engine, whatever the page put in its place: it is what `fetch` returns.
+      const NativePromise = (async () => {})().constructor;
+      const run = client.guard((action: () => void) => action());
+      let leftAt = 0;
+      // A page that is left and comes back finds its requests dead: no fault of the network.
+      client.listen(window, 'pagehide', () => {
+        leftAt = performance.now();
       });
-    },
-  };
-}
 
-interface FetchCall {
-  args: unknown[];
-  started?: Started | undefined;
-  signal?: AbortSignal | null | undefined;
-}
+      /** Undefined when the request is not to be captured. */
+      function begin(name: string, request: Exchange['request'], verb: unknown, address: unknown): End | undefined {
+        const url = absoluteUrl(`${address}`);
+        // Addresses that are their own content (`data:`, `blob:`) need no network.
+        if (client.busy || !/^http/.test(url) || url.startsWith(client.endpoint) || matches(ignore, url)) return undefined;
+        const {page} = client;
+        const at = performance.now();
+        const method = `${verb}`.toUpperCase();
+        const target = bareUrl(url);
+        const attributes: Exchange['attributes'] = {method, target};
+        const data: Properties = {url: scrubUrl(url)};
+        const exchange: Exchange = {kind: 'request', name, attributes, data, url, request, client};
+        // What a hook requests itself is not captured: it would be asked about that again, without end.
+        if (onRequest) client.ask(onRequest, exchange);
 
-function watchFetch(client: Client, {begin, end}: Observer): () => void {
-  let active = true;
+        return async (answer, reason, size) => {
+          const status = answer?.status || 0;
+          exchange.value = ms(performance.now() - at);
+          exchange.answer = answer;
+          attributes['status'] = status;
+          // An answer without a status and a reason is one that the page must not see, of `no-cors` or a manual redirect.
+          attributes['failure'] = status
+            ? (status >= 400 ? 'http' : '')
+            : reason && (/timeout/i.test(reason) ? 'timeout' : at < leftAt || /abort/i.test(reason) ? 'abort' : 'network');
+          data['response_size'] = +size! || undefined;
+          try {
+            if (onAnswer && status) await client.ask(onAnswer, exchange);
+          } catch {
+            // The event is worth more than what a hook adds to it.
+          }
+          const {failure} = attributes;
+          client.capture(exchange, page);
+          client.addBreadcrumb({category: 'request', level: failure ? 'warning' : 'info', message: `${method} ${target} ${status || failure}`});
+        };
+      }
 
-  const onCall = client.guard((call: FetchCall) => {
-    const [input, init] = call.args as [RequestInfo | URL, (RequestInit | null | undefined)?];
-    const request = typeof Request === 'function' && input instanceof Request ? input : undefined;
-    call.signal = init?.signal ?? request?.signal;
-    call.started = begin('fetch', init?.method ?? request?.method ?? 'GET', request?.url ?? String(input), init?.body);
-  });
-  const onResponse = client.guard((started: Started, {status, headers}: Response) => {
-    const length = headers.get('content-length');
-    end(started, {status, responseSize: length ? Number(length) : undefined});
-  });
-  const onFailure = client.guard((started: Started, error: unknown, {signal}: FetchCall) => {
-    // The reason of an abort can be anything; that there was one is told by the signal.
-    const name = (error as {name?: unknown} | null | undefined)?.name;
-    const aborted = name === 'AbortError' || signal?.aborted;
-    end(started, {status: 0, failure: name === 'TimeoutError' ? 'timeout' : aborted ? 'abort' : 'network'});
-  });
-
-  const stop = patch(globalThis as any, 'fetch', (original) => {
-    return function (this: unknown, ...args: unknown[]): unknown {
-      if (!active) return original.apply(this, args);
-      const call: FetchCall = {args};
-      onCall(call);
-      const {started} = call;
-      const result: unknown = original.apply(this, args);
-      // What an older wrapper returns may be more than a promise: it is handed on as it is, unobserved.
-      if (!started || !isPlainPromise(result)) return result;
-      // The page gets the promise that follows ours. A second branch beside it would make the browser believe that
-      // rejections are handled, and hide them from `unhandledrejection`.
-      return result.then(
-        (response: Response) => {
-          onResponse(started, response);
-          return response;
-        },
-        (error: unknown) => {
-          onFailure(started, error, call);
-          throw error;
+      const stopFetch = patch(window as any, 'fetch', (original) =>
+        function (...args) {
+          let end: End | undefined;
+          let signal: AbortSignal | undefined;
+          run(() => {
+            const [input = {}, init = {}] = args.map(Object);
+            signal = init.signal ?? input.signal;
+            end = begin('fetch', args, init.method ?? input.method ?? 'GET', input.url ?? input);
+          });
+          const result = original.apply(this, args);
+          // What an older wrapper returns may be more than a promise: it is handed on as it is, unobserved.
+          if (!end || result?.constructor !== NativePromise || Object.keys(result).length) return result;
+          // The page gets the promise that follows ours. A second branch beside it would make the browser believe that
+          // rejections are handled, and hide them from `unhandledrejection`.
+          return result.then(
+            (response: Response) => {
+              run(() => end!(response, '', response.headers.get('content-length')));
+              return response;
+            },
+            (error: Error) => {
+              // The reason of an abort can be anything; that there was one is told by the signal.
+              run(() => end!(undefined, `${error?.name} ${signal?.aborted && 'abort'}`));
+              throw error;
+            },
+          );
         },
       );
-    };
-  });
-  return () => {
-    active = false;
-    stop();
-  };
-}
 
-function isPlainPromise(value: unknown): value is Promise<Response> {
-  return value instanceof Promise && Object.getPrototypeOf(value) === Promise.prototype && !Object.keys(value).length;
-}
+      const ends = new WeakMap<XMLHttpRequest, End | undefined>();
+      const settle = client.guard(({target, type, loaded}: Partial<ProgressEvent>) => {
+        const xhr = target as XMLHttpRequest;
+        const end = ends.get(xhr);
+        // A listener before ours may already have sent the next request.
+        if (xhr.readyState > 3 && ends.delete(xhr)) end?.(xhr, type!, loaded);
+      });
+      const stopOpen = patch(XMLHttpRequest.prototype as any, 'open', (original) =>
+        function (...args) {
+          settle({target: this, type: 'error'});
+          const result = original.apply(this, args);
+          run(() => {
+            ends.set(this, begin('xhr', this, args[0], args[1]));
+            // The same listener each time, so that an object that is used again has it once.
+            for (const type of ['load', 'error', 'abort', 'timeout']) this.addEventListener(type, settle);
+          });
+          return result;
+        },
+      );
 
-function watchXhr(client: Client, {begin, end}: Observer): () => void {
-  if (typeof XMLHttpRequest !== 'function') return () => {};
-  const opened = new WeakMap<XMLHttpRequest, {method: string; url: string}>();
-  const types = ['abort', 'timeout', 'loadend'] as const;
-  let active = true;
-
-  const onOpen = client.guard((xhr: XMLHttpRequest, args: unknown[]) => {
-    opened.set(xhr, {method: String(args[0]), url: String(args[1])});
-  });
-  const onSend = client.guard((xhr: XMLHttpRequest, body: unknown, call: {cancel?: () => void}) => {
-    const request = opened.get(xhr);
-    const started = request && begin('xhr', request.method, request.url, body);
-    if (!started) return;
-    let reason: Failure = 'network';
-    const onEvent = (event: Event): void => {
-      if (event.type !== 'loadend') {
-        reason = event.type as Failure;
-        return;
-      }
-      call.cancel?.();
-      onEnd(started, xhr, reason, event as ProgressEvent);
-    };
-    call.cancel = () => types.forEach((type) => xhr.removeEventListener(type, onEvent));
-    types.forEach((type) => xhr.addEventListener(type, onEvent));
-  });
-  const onEnd = client.guard((started: Started, {status}: XMLHttpRequest, reason: Failure, {loaded}: ProgressEvent) => {
-    // `loaded` instead of the header: asking for a header that CORS hides writes an error to the console.
-    end(started, {status, failure: status ? undefined : reason, responseSize: loaded || undefined});
-  });
-
-  const prototype = XMLHttpRequest.prototype as any;
-  const undo = [
-    patch(prototype, 'open', (original) => {
-      return function (this: XMLHttpRequest, ...args: unknown[]): unknown {
-        if (active) onOpen(this, args);
-        return original.apply(this, args);
+      return () => {
+        stopFetch();
+        stopOpen();
       };
-    }),
-    patch(prototype, 'send', (original) => {
-      return function (this: XMLHttpRequest, ...args: unknown[]): unknown {
-        const call: {cancel?: () => void} = {};
-        if (active) onSend(this, args[0], call);
-        try {
-          return original.apply(this, args);
-        } catch (error) {
-          call.cancel?.();
-          throw error;
-        }
-      };
-    }),
-  ];
-  return () => {
-    active = false;
-    undo.forEach((stop) => stop());
+    },
   };
-}
-
-/** Bytes of a request body, where that can be known without reading it. */
-function sizeOf(body: unknown): number | undefined {
-  if (typeof body === 'string') return byteLength(body);
-  if (body instanceof Blob) return body.size;
-  const {byteLength: bytes} = (body ?? {}) as {byteLength?: unknown};
-  return typeof bytes === 'number' ? bytes : undefined;
 }

@@ -1,11 +1,14 @@
+import type {Transport} from './transport.js';
+
+/** ms after which what was handed over is offered again, should the page live on. */
+const DOUBT = 30_000;
+
 /**
- * Hands a body to the browser to send when it likes, also after the page is gone. False when the browser refused: its
- * quota is used up, or there is no such function. True says nothing about arrival, which is why this is the last resort.
+ * Hands a body to the browser to send when it likes, also after the page is gone; only asked of a page that is left. Nobody will
+ * ever tell whether it arrived, so it counts as not answered.
  */
-export function beacon(url: string, body: string): boolean {
-  try {
-    return navigator.sendBeacon(url, body);
-  } catch {
-    return false;
-  }
+export function beaconTransport(endpoint: string): Transport {
+  return (body, leaving) =>
+    // False when the browser refused: its quota is used up.
+    leaving && navigator.sendBeacon?.(endpoint, body) ? new Promise((resolve) => setTimeout(resolve, DOUBT, {status: 0})) : undefined;
 }

@@ -1,6 +1,7 @@
 import {createServer, type IncomingMessage, type Server, type ServerResponse} from 'node:http';
 import {readFile} from 'node:fs/promises';
 import type {AddressInfo} from 'node:net';
+import {gunzipSync} from 'node:zlib';
 
 export interface ReceivedEvent {
   id: string;
@@ -99,5 +100,7 @@ export async function startCollector(): Promise<Collector> {
 async function bodyOf(request: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = [];
   for await (const chunk of request) chunks.push(chunk as Buffer);
-  return Buffer.concat(chunks).toString('utf8');
+  const body = Buffer.concat(chunks);
+  // Known by its first two bytes, as some senders say so in the address and others in a header.
+  return String(body[0] === 0x1f && body[1] === 0x8b ? gunzipSync(body) : body);
 }

@@ -1,0 +1,100 @@
+import {current} from './current.js';
+import {plain} from './plain.js';
+import {reported} from './reported.js';
+import {text} from './text.js';
+import {texts} from './texts.js';
+import {use} from './use.js';
+import type {Breadcrumb, ExceptionHint, Level, Properties, User} from './types.js';
+
+// What a page can tell the client that was started last. Functions and not methods, so that what is not imported is not shipped; none of
+// them throws, and without a client they do nothing.
+
+/** Reports an error that was caught. Anything can be passed, as anything can be thrown. */
+export function captureException(error: unknown, hint?: ExceptionHint): void {
+  if (Object(error) === error) reported.add(error as object);
+  current._client?.captureException(error, hint);
+}
+
+/** Reports a text; `info` by default. */
+export function captureMessage(message: string, level: Level = 'info'): void {
+  use((client) => client.capture({kind: 'message', name: level, attributes: {level}, data: {message: text(message, 10_000)}}));
+}
+
+/** Reports something of your own, with an optional number to aggregate. */
+export function track(name: string, properties?: object, value?: number): void {
+  use((client) => client.capture({kind: 'track', name, value: Number.isFinite(value) ? value : undefined, data: properties as Properties}));
+}
+
+/** Leaves a trace that later errors carry with them, when the integration `breadcrumbs` runs. */
+export function addBreadcrumb(breadcrumb: Breadcrumb): void {
+  current._client?.addBreadcrumb(breadcrumb);
+}
+
+/** Names who is using the page from now on; `null` forgets. */
+export function setUser(user: User | null): void {
+  use((client) => {
+    const copy = user ? (plain(user) as User) : undefined;
+    // Ids are texts in the protocol, and numbers in many a database.
+    if (copy?.id !== undefined) copy.id = String(copy.id);
+    client.scope = {...client.scope, user: copy};
+  });
+}
+
+/** Sets a text that all later events carry; `null` removes it. */
+export function setTag(key: string, value: string | null): void {
+  use((client) => {
+    client.scope = {...client.scope, tags: texts({...client.scope.tags, [key]: value ?? undefined})};
+  });
+}
+
+/** Sets details that all later errors and messages carry in `data.contexts`; `null` removes them. */
+export function setContext(name: string, context: Properties | null): void {
+  use((client) => {
+    if (!client.contexts) {
+      client.process((event) => (/^(error|message)$/.test(event.kind) ? {...event, data: {...event.data, contexts: client.contexts}} : event));
+    }
+    client.contexts = {...client.contexts, [name]: plain(context ?? undefined)};
+  });
+}
+
+/** Runs `callback` and gives what it gives; user, tags and contexts that it sets hold until it returns. */
+export function withScope<Value>(callback: () => Value): Value {
+  const {_client: client} = current;
+  const {scope, contexts} = client ?? {};
+  try {
+    return callback();
+  } finally {
+    if (client && scope) Object.assign(client, {scope, contexts});
+  }
+}
+
+/** Begins a new page view, for instance a step of a wizard that has no address of its own. */
+export function startView(route?: string): void {
+  use((client) => {
+    client.startPage(client.page.url, route);
+    client.capture({kind: 'page_view', name: 'page_view', attributes: {navigation_type: 'view'}});
+  });
+}
+
+/** Captures and sends nothing until `resume`; what is already queued waits. */
+export function pause(): void {
+  use((client) => {
+    client.paused = true;
+  });
+}
+
+export function resume(): void {
+  use((client) => {
+    client.paused = false;
+  });
+}
+
+/** Sends what is queued. True when nothing was left waiting within `timeoutMs` (default 2,000). */
+export async function flush(timeoutMs?: number): Promise<boolean> {
+  return (await current._client?.flush(timeoutMs)) ?? true;
+}
+
+/** Undoes every patch, sends what is queued, and stops. */
+export async function close(timeoutMs?: number): Promise<boolean> {
+  return (await current._client?.close(timeoutMs)) ?? true;
+}
