@@ -2,8 +2,8 @@
 const DSN = 'https://key@host/1';
 
 const FULL = [
-  'sessions', 'errors', 'breadcrumbs', 'pageViews', 'webVitals', 'requests', 'clicks', 'rageClicks', 'deadClicks',
-  'forms', 'timeOnPage', 'scrollDepth', 'exposure', 'declarative', 'durableOutbox',
+  'breadcrumbs', 'clicks', 'deadClicks', 'declarative', 'durableOutbox', 'errors', 'exposure', 'forms', 'pageViews',
+  'rageClicks', 'requests', 'scrollDepth', 'sessions', 'timeOnPage', 'webVitals',
 ];
 
 /** Our entries, with the most bytes (minified, gzip level 9) that each may have. Every byte is paid for by a user on a slow phone. */

@@ -4,7 +4,7 @@ import {reported} from './reported.js';
 import {text} from './text.js';
 import {texts} from './texts.js';
 import {use} from './use.js';
-import type {Breadcrumb, ExceptionHint, Level, Properties, User} from './types.js';
+import type {Breadcrumb, Client, ExceptionHint, Level, Properties, User} from './types.js';
 
 // What a page can tell the client that was started last. Functions and not methods, so that what is not imported is not shipped; none of
 // them throws, and without a client they do nothing.
@@ -22,7 +22,8 @@ export function captureMessage(message: string, level: Level = 'info'): void {
 
 /** Reports something of your own, with an optional number to aggregate. */
 export function track(name: string, properties?: object, value?: number): void {
-  use((client) => client.capture({kind: 'track', name, value: Number.isFinite(value) ? value : undefined, data: properties as Properties}));
+  // Whatever is passed: no number is null in JSON, which the receiver takes for none, and details have to be an object.
+  use((client) => client.capture({kind: 'track', name, value: +value!, data: Object(plain(properties))}));
 }
 
 /** Leaves a trace that later errors carry with them, when the integration `breadcrumbs` runs. */
@@ -47,17 +48,21 @@ export function setTag(key: string, value: string | null): void {
   });
 }
 
+/** Clients whose events are given their contexts. */
+const withContexts = /* @__PURE__ */ new WeakSet<Client>();
+
 /** Sets details that all later errors and messages carry in `data.contexts`; `null` removes them. */
 export function setContext(name: string, context: Properties | null): void {
   use((client) => {
-    if (!client.contexts) {
+    if (!withContexts.has(client)) {
+      withContexts.add(client);
       client.process((event) => (/^(error|message)$/.test(event.kind) ? {...event, data: {...event.data, contexts: client.contexts}} : event));
     }
     client.contexts = {...client.contexts, [name]: plain(context ?? undefined)};
   });
 }
 
-/** Runs `callback` and gives what it gives; user, tags and contexts that it sets hold until it returns. */
+/** Runs `callback` and gives what it gives; user, tags and contexts that it sets hold until it returns; of an `async` one, until its first `await`. */
 export function withScope<Value>(callback: () => Value): Value {
   const {_client: client} = current;
   const {scope, contexts} = client ?? {};
@@ -80,12 +85,15 @@ export function startView(route?: string): void {
 export function pause(): void {
   use((client) => {
     client.paused = true;
+    client._delivery._stop();
   });
 }
 
+/** Captures and sends again after `pause`; what waited goes now. */
 export function resume(): void {
   use((client) => {
     client.paused = false;
+    client._delivery._online();
   });
 }
 

@@ -2,7 +2,6 @@ import {bareUrl} from './bareUrl.js';
 import {ms} from './ms.js';
 import {selector} from './selector.js';
 
-
 /** A metric to be explained. */
 export interface Metric {
   /** `LCP`, `CLS`, `INP`, `FCP` or `TTFB`. */
@@ -15,6 +14,7 @@ export interface Metric {
   readonly navigationStartTime?: number;
 }
 
+/** What made a metric what it is. */
 export interface Attribution {
   /** Selector of the element that the metric is about. */
   target?: string | undefined;

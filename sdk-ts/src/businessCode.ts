@@ -5,7 +5,9 @@ const MAX_BODY = 65_536;
 
 /** An answer that arrived. */
 export interface Answered {
+  /** Absolute, with all its parameters. */
   url: string;
+  /** HTTP status. */
   status: number;
   /** The body when it is JSON, parsed; of a text the first 65,536 characters must be all. */
   body: any;

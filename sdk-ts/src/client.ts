@@ -11,6 +11,7 @@ import type {Client, MonitorEvent, NewEvent, Options, Page, Processor} from './t
 
 /** UTF-16 units of one serialized event; the receiver refuses more than 256 KiB. */
 const MAX_EVENT = 80_000;
+
 /**
  * Starts the SDK.
  *
@@ -69,20 +70,17 @@ export function createClient(options: Options): Client {
       event = processor(event, onPage);
       if (typeof event === 'string') return event ? discard(event, input.kind, input.weight) : undefined;
     }
-    if (beforeSend) {
-      // The host has the last word. Identity is not its to change: that is what makes a second delivery harmless.
-      const answer = ask((event) => complete(beforeSend(event)!, event.id), event);
-      if (!answer) return discard('before_send', input.kind, event.weight);
-      event = answer;
-    }
     enqueue(event, onPage);
   }
 
   function enqueue(event: MonitorEvent, onPage: Page): void {
-    const json = JSON.stringify({...event, seq: onPage.seq});
-    if (json.length > MAX_EVENT) return discard('too_large', event.kind, event.weight);
+    // The host has the last word, whenever it is spoken. Identity is not its to change: that is what makes a second delivery harmless.
+    const answer = beforeSend ? ask((event) => complete(beforeSend(event)!, event.id), event) : event;
+    if (!answer) return discard('before_send', event.kind, event.weight);
+    const json = JSON.stringify({...answer, seq: onPage.seq});
+    if (json.length > MAX_EVENT) return discard('too_large', answer.kind, answer.weight);
     onPage.seq++;
-    delivery._add(json, event.kind, onPage);
+    delivery._add(json, answer.kind, onPage);
   }
 
   const client: Client = {
@@ -98,10 +96,9 @@ export function createClient(options: Options): Client {
     async close(timeoutMs) {
       undo.splice(0).reverse().forEach((stop) => guard(stop)());
       leave(true);
+      const flushed = delivery._flush(timeoutMs);
       client.paused = true;
-      const empty = await delivery._flush(timeoutMs);
-      delivery._stop();
-      return empty;
+      return flushed.finally(delivery._stop);
     },
 
     scope: {release, environment, tags: texts(tags)},
@@ -156,14 +153,14 @@ export function createClient(options: Options): Client {
   };
   client.listen(document, 'visibilitychange', onVisibility, {});
   client.listen(window, 'pagehide', handOver, {});
-  client.listen(window, 'online', delivery._online);
+  client.listen(window, 'online', () => client.paused || delivery._online());
 
-  for (const {setup} of integrations) {
-    guard(() => {
+  integrations.forEach(
+    guard(({setup}) => {
       const stop = setup(client);
       if (stop) undo.push(stop);
-    })();
-  }
+    }),
+  );
   return client;
 }
 

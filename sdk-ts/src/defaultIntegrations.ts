@@ -26,12 +26,12 @@ import {timeOnPage} from './integrations/timeOnPage.js';
 import {webVitals} from './integrations/webVitals.js';
 import type {Integration} from './types.js';
 
+/** The options of the default integrations that `init` takes, too. */
 export type DefaultOptions = SessionsOptions & BreadcrumbsOptions;
 
 /**
  * What most pages want, in the order in which it is started: who and where first, so that every event says it; then errors, so that none is
- * missed; and page views
- * before what asks for the page that a restore from the back/forward cache begins. What can wait for a moment does.
+ * missed; and page views before what asks for the page that a restore from the back/forward cache begins. What can wait for a moment does.
  */
 export function defaultIntegrations(options: DefaultOptions = {}): Integration[] {
   return [

@@ -19,8 +19,8 @@ const FIRST_BACKOFF = 1_000;
 const MAX_BACKOFF = 300_000;
 /** Longest wait that is believed when the receiver asks for it, s. `setTimeout` fires at once beyond 2^31 ms. */
 const MAX_RETRY_AFTER = 86_400;
-/** Kinds and reasons that are counted apart; the caller chooses kinds, and a counter must not grow without end. */
-const MAX_COUNTERS = 100;
+/** Kinds and reasons that are counted apart; the caller chooses kinds, and the receiver reads 64. */
+const MAX_COUNTERS = 60;
 
 /** Names with a `_` are for our own modules; the build shortens them. */
 export interface Delivery {
@@ -51,7 +51,7 @@ export interface Delivery {
  *
  * `transports` are the ways to the receiver, the best first; `state` tells the page and scope of now.
  */
-export function createDelivery(transports: Transport[], state: () => Pick<Client, 'page' | 'scope'>): Delivery {
+export function createDelivery(transports: Transport[], state: () => Pick<Client, 'page' | 'scope' | 'paused'>): Delivery {
   let batches: Batch[] = [];
   const flying = new Set<Batch>();
   const counters = new Map<string, Discarded>();
@@ -60,7 +60,7 @@ export function createDelivery(transports: Transport[], state: () => Pick<Client
   let pumping = false;
   let timer: ReturnType<typeof setTimeout>;
   let timerAt = Infinity;
-  /** Nothing is sent before these times: our own back-off, and what the receiver asked for. */
+  /** Nothing is sent before these times, of a clock that nobody sets back: our own back-off, and what the receiver asked for. */
   let gate = 0;
   let silence = 0;
   /** Failed sends; each one that goes well takes back a tenth, so that in the long run few requests are repeats. */
@@ -76,11 +76,11 @@ export function createDelivery(transports: Transport[], state: () => Pick<Client
   }
 
   function wake(inMs: number): void {
-    const at = Math.max(Date.now() + inMs, gate, silence);
+    const at = Math.max(performance.now() + inMs, gate, silence);
     if (at < timerAt) {
       clearTimeout(timer);
       timerAt = at;
-      timer = setTimeout(pump, at - Date.now());
+      timer = setTimeout(pump, at - performance.now());
     }
   }
 
@@ -90,7 +90,7 @@ export function createDelivery(transports: Transport[], state: () => Pick<Client
     pumping = true;
     // What is captured meanwhile waits for company.
     for (const batch of [...batches]) {
-      if (Date.now() >= Math.max(gate, silence) && waits(batch) && batches.includes(batch)) await send(batch);
+      if (performance.now() >= Math.max(gate, silence) && waits(batch) && batches.includes(batch)) await send(batch);
     }
     pumping = false;
     // A timer may fire a moment before the gate opens.
@@ -102,7 +102,7 @@ export function createDelivery(transports: Transport[], state: () => Pick<Client
     flying.add(batch);
     try {
       if (!batch.attempt++) {
-        batch.discarded.push(...counters.values());
+        counters.forEach((counter) => batch.discarded.push(counter));
         counters.clear();
       }
       // Single-page apps set the title after they changed the address. An `<img name="title">` takes its place in the document.
@@ -115,8 +115,10 @@ export function createDelivery(transports: Transport[], state: () => Pick<Client
     } catch {
       // Whatever a transport of the host or a strange answer breaks, the batch is not lost.
     }
-    if (leaving) flying.delete(batch);
-    else settle(batch, {status: 0});
+    if (!leaving) return settle(batch, {status: 0});
+    // If the page lives on, it sends what nobody took, and what had no answer.
+    flying.delete(batch);
+    wake(DELAY);
   }
 
   function settle(batch: Batch, {status, retryAfter, rejected}: Answer): void {
@@ -126,9 +128,9 @@ export function createDelivery(transports: Transport[], state: () => Pick<Client
     if (!batches.includes(batch)) return;
     // No answer, or one after which the same events may be taken later.
     if (!status || status === 408 || status === 429 || status > 499) {
-      const now = Date.now();
+      const now = performance.now();
       // Several failed sends of a hidden page close the gate once, for the longest time.
-      gate = Math.max(gate, now + Math.random() * Math.min(FIRST_BACKOFF * 2 ** failures++, MAX_BACKOFF));
+      gate = Math.max(gate, now + Math.min(FIRST_BACKOFF * 2 ** failures++, MAX_BACKOFF) * Math.random());
       silence = Math.max(silence, now + Math.min(+retryAfter! || 0, MAX_RETRY_AFTER) * 1000);
       wake(0);
     } else if (status === 413 && items.length > 1) {
@@ -143,7 +145,7 @@ export function createDelivery(transports: Transport[], state: () => Pick<Client
       // Last, because what answered may not have been a receiver.
       rejected?.forEach(({index}) => discard('rejected', items[index]!.kind));
     } else {
-      for (const {kind} of items) discard(`http_${status}`, kind);
+      items.forEach(({kind}) => discard(`http_${status}`, kind));
       remove(batch);
     }
   }
@@ -151,8 +153,8 @@ export function createDelivery(transports: Transport[], state: () => Pick<Client
   /** The batch is decided. What was given up before it and not yet told goes with another one. */
   function remove(batch: Batch): void {
     batches = batches.filter((other) => other !== batch);
-    for (const {bytes} of batch.items) held -= bytes;
-    for (const {reason, kind, count} of batch.discarded) discard(reason, kind, count);
+    held -= size(batch.items);
+    batch.discarded.forEach(({reason, kind, count}) => discard(reason, kind, count));
   }
 
   function insert(batch: Batch): void {
@@ -174,7 +176,7 @@ export function createDelivery(transports: Transport[], state: () => Pick<Client
   /** Gives up the oldest event that is no error, or the oldest at all; false when all of them are on the wire. */
   function giveUp(errorsToo?: boolean): boolean {
     return batches.some((batch) => {
-      const index = waits(batch) ? batch.items.findIndex(({kind}) => errorsToo || kind !== 'error') : -1;
+      const index = batch.items.findIndex(({kind}) => waits(batch) && (errorsToo || kind !== 'error'));
       for (const {kind, bytes} of batch.items.splice(index, +(index >= 0))) {
         held -= bytes;
         discard('queue_overflow', kind);
@@ -188,9 +190,9 @@ export function createDelivery(transports: Transport[], state: () => Pick<Client
     while (held > MAX_BYTES && (giveUp() || giveUp(true)));
   }
 
-  /** What was given up must be told even when no event is left to tell it with. */
+  /** What was given up must be told even when no event is left to tell it with, but not of a visitor who has not agreed. */
   function report(): void {
-    if (counters.size) open(state().page);
+    if (counters.size && !state().paused) open(state().page);
   }
 
   return {
@@ -212,9 +214,7 @@ export function createDelivery(transports: Transport[], state: () => Pick<Client
     _leave() {
       report();
       // An own back-off is ignored for what may be the last chance; a receiver that asked for silence gets it.
-      if (Date.now() >= silence) for (const batch of batches.filter(waits)) send(batch, true);
-      // If the page lives on, it sends what nobody took.
-      wake(DELAY);
+      if (performance.now() >= silence) batches.filter(waits).forEach((batch) => send(batch, true));
     },
 
     _online() {
@@ -224,9 +224,9 @@ export function createDelivery(transports: Transport[], state: () => Pick<Client
 
     async _flush(timeoutMs = 2_000) {
       report();
-      for (const end = Date.now() + timeoutMs; batches.length; ) {
+      for (const end = performance.now() + timeoutMs; batches.length; ) {
         void pump();
-        if (Date.now() >= end) return false;
+        if (performance.now() >= end) return false;
         await new Promise((resolve) => setTimeout(resolve, 50));
       }
       return true;

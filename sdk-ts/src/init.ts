@@ -4,9 +4,11 @@ import {start} from './start.js';
 import {autoTransport} from './transport/auto.js';
 import type {Client, Integration, Options, User} from './types.js';
 
+/** What `init` takes. With an array as `integrations`, `sampleRate` and `beforeBreadcrumb` are options of `sessions` and `breadcrumbs` in it. */
 export interface InitOptions extends Omit<Options, 'integrations'>, DefaultOptions {
   /** The integrations to run, or what to make of the default ones. */
   integrations?: Integration[] | ((defaults: Integration[]) => Integration[]) | undefined;
+  /** Who uses the page, see `setUser`. */
   user?: User | undefined;
 }
 

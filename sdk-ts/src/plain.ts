@@ -10,7 +10,7 @@ const MAX_VALUES = 2000;
 const MAX_TEXT = 10_000;
 
 /**
- * A copy of any value that JSON can carry and the receiver will take: cycles, getters that throw, huge and deep values,
+ * A copy of any value that JSON can carry and the receiver will take. What cannot be read is empty; cycles, huge and deep values,
  * functions and lone surrogates are replaced by a text that says so. Objects of the host are read, never kept.
  */
 export function plain(value: unknown): unknown {
@@ -27,7 +27,7 @@ export function plain(value: unknown): unknown {
       if (path.includes(source)) return '[circular]';
       const deeper = [...path, source];
       // Some libraries give every array a `toJSON` that makes a text of it; an own one that is none shields from that.
-      if (Array.isArray(source)) return Object.assign(source.slice(0, MAX_KEYS).map((item) => copy(() => item, deeper)), {toJSON: undefined});
+      if (path[0] && Array.isArray(source)) return Object.assign(source.slice(0, MAX_KEYS).map((item) => copy(() => item, deeper)), {toJSON: undefined});
       const object = source as Record<string, unknown>;
       if (typeof object.toJSON === 'function') return copy(() => (object as {toJSON(): unknown}).toJSON(), deeper);
       // From entries, so that a key named `__proto__` is a key like any other.
@@ -37,7 +37,9 @@ export function plain(value: unknown): unknown {
           .map((key) => [text(key, 200), copy(() => object[key], deeper)]),
       );
     } catch {
-      return '[unreadable]';
+      // Nothing can be said of it. An object, because the details of an event have to be one; for the same reason a list
+      // is a list only within something else.
+      return {};
     }
   }
 

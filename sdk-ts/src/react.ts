@@ -16,7 +16,9 @@ export interface FallbackProps {
   reset: () => void;
 }
 
+/** What `ErrorBoundary` takes. */
 export interface ErrorBoundaryProps {
+  /** What may throw while it is rendered. */
   children?: ReactNode;
   /** Shown in place of the children; nothing by default. */
   fallback?: ReactNode | ((props: FallbackProps) => ReactNode);
@@ -56,6 +58,7 @@ export class ErrorBoundary extends Component<ErrorBoundaryProps, State> {
     if (caught && this.state.caught && differ(before.resetKeys, this.props.resetKeys)) this.reset();
   }
 
+  /** Renders the children again. */
   reset = (): void => {
     if (!this.state.caught) return;
     this.props.onReset?.();
@@ -90,8 +93,11 @@ interface CaughtErrorInfo extends RootErrorInfo {
 
 /** The error handlers of a root of React 19. */
 export interface ReactErrorHandlers {
+  /** For errors that no boundary caught. */
   onUncaughtError: (error: unknown, info: RootErrorInfo) => void;
+  /** For errors that a boundary caught. */
   onCaughtError: (error: unknown, info: CaughtErrorInfo) => void;
+  /** For errors that React recovered from. */
   onRecoverableError: (error: unknown, info: RootErrorInfo) => void;
 }
 

@@ -8,8 +8,8 @@ const SECRET = /passw|passphrase|pwd|token|secret|mail|session|signature|credent
 export function scrubUrl(text: unknown): string {
   return String(text)
     .replace(/\/\/[^/?#\s]*@/g, '//')
-    .replace(/([?&#;])([^=&#;?\s]+)=[^&#;\s)"'<>]*?(?=(:\d+)*([&#;\s)"'<>]|$))/g, (pair, separator: string, name: string) =>
+    .replace(/([?&#;]([^=&#;?\s]+)=).*?(?=(:\d+){0,2}([?&#;\s)"'<>]|$))/g, (pair, start: string, name: string) =>
       // `authCode` is `auth` and `Code`.
-      SECRET.test(name.replace(/([a-z])([A-Z])/g, '$1_$2')) ? `${separator}${name}=[scrubbed]` : pair,
+      SECRET.test(name.replace(/([a-z])([A-Z])/g, '$1_$2')) ? `${start}[scrubbed]` : pair,
     );
 }

@@ -14,7 +14,7 @@ export function start(options: Options): Client | undefined {
   try {
     if (typeof document === 'object') current._client = createClient(options);
   } catch (error) {
-    console.warn('monitor-kit:', error);
+    console.warn(error);
   }
   return current._client;
 }

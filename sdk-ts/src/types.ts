@@ -10,12 +10,13 @@ export type Level = 'debug' | 'info' | 'warning' | 'error' | 'fatal';
 /** The kinds this SDK sends itself; any other name of `a-z 0-9 _ -` is stored too. */
 export type Kind = 'error' | 'message' | 'vital' | 'page_view' | 'click' | 'request' | 'track' | (string & {});
 
-/** One thing that happened. Mirrors the event of the ingest protocol. */
+/** One thing that happened. Mirrors the event of the ingest protocol; the sequence number is added when it is queued. */
 export interface MonitorEvent {
   /** UUID v7, made once at capture and repeated on every re-send: a second delivery is harmless. */
   id: string;
   /** Milliseconds since the Unix epoch, by this device's clock. */
   time: number;
+  /** What kind of thing it is: `error`, `vital`, `click`. */
   kind: Kind;
   /** What a dashboard groups by: `TypeError`, `LCP`, `page_view`. */
   name: string;
@@ -31,12 +32,15 @@ export interface MonitorEvent {
 
 /** What an integration knows of an event; the client adds id, sequence number and time. */
 export interface NewEvent {
+  /** What kind of thing it is: `error`, `vital`, `click`. */
   kind: Kind;
   /** The kind when left out. */
   name?: string | undefined;
+  /** The number to aggregate: milliseconds for durations, a plain number otherwise. */
   value?: number | undefined;
   /** Undefined and empty values are left out. */
   attributes?: Record<string, string | number | undefined> | undefined;
+  /** Details; copied at capture, and what JSON cannot carry is replaced by a text that says so. */
   data?: Properties | undefined;
   /** Milliseconds since the Unix epoch; now when left out. */
   time?: number | undefined;
@@ -50,46 +54,65 @@ export interface NewEvent {
  */
 export type Processor = (event: MonitorEvent, page: Page) => MonitorEvent | string;
 
+/** A trace of what happened before an error. */
 export interface Breadcrumb {
   /** Milliseconds since the Unix epoch; now when left out. */
   time?: number;
+  /** `custom` when left out; the SDK also leaves `rage_click`, `dead_click` and `form_submit`. */
   category?: 'navigation' | 'click' | 'request' | 'console' | 'error' | 'custom' | (string & {});
+  /** At most 500 characters are kept. */
   message: string;
+  /** How bad it is. */
   level?: Level;
+  /** Details. */
   data?: Properties;
 }
 
+/** Who uses the page: an id and whatever else is of use. What is private should stay out. */
 export interface User {
+  /** Sent as text. */
   id?: string | number;
   [key: string]: unknown;
 }
 
 /** One page view. Its events share an envelope. */
 export interface Page {
+  /** UUID v7. */
   readonly id: string;
   /** Address with the values of sensitive parameters replaced. */
   readonly url: string;
+  /** What pages are grouped by: what the option `route` or `startView` named it, else the path. */
   readonly route: string;
+  /** Address of the page before, within a single-page app too; replaced values as in `url`. Empty when there was none. */
   readonly referrer: string;
+  /** Title of the document; read again at each send. */
   title: string;
-  /** Sequence number of the next event; not sent. */
+  /** Sequence number of the next event; the receiver does not read it. */
   seq: number;
 }
 
 /** Everything an envelope says once for all its events, but for the page. Replaced, never changed in place. */
 export interface Scope {
+  /** The option of this name. */
   readonly release?: string | undefined;
+  /** The option of this name. */
   readonly environment?: string | undefined;
+  /** The option of this name, and what `setTag` set. */
   readonly tags?: Readonly<Record<string, string>> | undefined;
+  /** What `setUser` set. */
   readonly user?: User | undefined;
+  /** Set by the integration `sessions`. */
   readonly session?: {readonly id: string; readonly visitor: string} | undefined;
+  /** Set by the integration `device`. */
   readonly device?: Readonly<Record<string, string | undefined>> | undefined;
 }
 
 /** Events that were given up, for the receiver's statistics. */
 export interface Discarded {
+  /** See the table of reasons in the README. */
   reason: string;
   kind: string;
+  /** How many. */
   count: number;
 }
 
@@ -106,6 +129,7 @@ export interface Batch {
   discarded: Discarded[];
 }
 
+/** What else is known of an error. */
 export interface ExceptionHint {
   /** How the error was noticed; `manual` by default. */
   mechanism?: string;
@@ -119,27 +143,32 @@ export interface ExceptionHint {
 
 /** Watches one thing in the page and captures what it sees. */
 export interface Integration {
+  /** By which the default integrations are told apart. */
   readonly name: string;
   /** Starts watching; returns how to stop. An exception here disables this integration only. */
   setup(client: Client): (() => void) | void;
 }
 
+/** What `start` takes. */
 export interface Options {
   /** `https://<public_key>@host[/mount]/<project>`. */
   dsn: string;
+  /** Version of the page, to filter by. */
   release?: string | undefined;
+  /** `production`, `staging`, to filter by. */
   environment?: string | undefined;
-  /** What is watched; nothing without it. */
+  /** What is watched, in the order in which it starts: `consent` and `filters` first, `keepIfBad` last. */
   integrations: Integration[];
   /**
-   * Last word on each event: return it, changed or not, to send it; anything empty drops it (`before_send`).
-   * An event whose hook throws is dropped (`before_send_error`): the hook may have been about to remove a secret.
+   * Last word on each event: return it, changed or not, to send it; its id stays. Anything empty drops it, and so does a hook that
+   * throws, because it may have been about to remove a secret, or that is `async`; all are counted as `before_send`.
    */
   beforeSend?: (event: MonitorEvent) => MonitorEvent | null | undefined | void;
+  /** Texts that all events carry; see `setTag`. */
   tags?: Record<string, string>;
   /** Names the route of an address, to group pages; its path by default. */
   route?: ((url: URL) => string | undefined) | undefined;
-  /** The ways to the receiver, the best first; `fetch`, then `sendBeacon` by default. */
+  /** The ways to the receiver, the best first; `[fetchTransport]` by default, with `init` `[autoTransport]`. */
   transports?: ((endpoint: string) => Transport)[] | undefined;
 }
 
@@ -162,7 +191,7 @@ export interface Client {
 
   /** For integrations: captures an event, on an earlier page if one is given. */
   capture(event: NewEvent, page?: Page): void;
-  /** For integrations: queues an event that a processor took over. */
+  /** For integrations: queues an event that a processor took over, as it is: `beforeSend` is not asked. */
   enqueue(event: MonitorEvent, page: Page): void;
   /** Where events wait and how they leave. */
   readonly _delivery: Delivery;

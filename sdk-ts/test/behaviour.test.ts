@@ -16,9 +16,23 @@ describe('page views', () => {
   const views = ({envelopes}: Scene) =>
     envelopes().flatMap(({page, events}) => events.filter(({kind}) => kind === 'page_view').map(({attributes}) => [attributes!['navigation_type'], page.route]));
   const event = (type: string, init: object = {}): boolean => window.dispatchEvent(Object.assign(new Event(type), init));
+  const loaded = async (): Promise<Scene> => {
+    const set = scene({}, [pageViews()]);
+    // The view of the load waits for the end of the task.
+    await vi.advanceTimersByTimeAsync(1);
+    return set;
+  };
+
+  test('the view of the load belongs to the first page, also when the address changes at once', async () => {
+    const set = scene({}, [pageViews()]);
+    history.pushState(null, '', '/cart');
+    await vi.advanceTimersByTimeAsync(1);
+    await set.flush();
+    expect(views(set).sort()).toEqual([['load', '/'], ['push', '/cart']]);
+  });
 
   test('a load, then each change of the address, with a page of its own', async () => {
-    const set = scene({}, [pageViews()]);
+    const set = await loaded();
     history.pushState(null, '', '/cart?x=1');
     set.client.capture({kind: 'track', name: 'in cart'});
     history.replaceState(null, '', '/checkout');
@@ -35,7 +49,7 @@ describe('page views', () => {
   });
 
   test('replaceState on the same path and pushState to the same address are no views', async () => {
-    const set = scene({}, [pageViews()]);
+    const set = await loaded();
     history.replaceState({scroll: 5}, '', '/?tab=2');
     history.pushState({modal: true}, '');
     await set.flush();
@@ -43,7 +57,7 @@ describe('page views', () => {
   });
 
   test('back is one view, although two events may tell of it', async () => {
-    const set = scene({}, [pageViews()]);
+    const set = await loaded();
     history.pushState(null, '', '/b');
     vi.spyOn(location, 'href', 'get').mockReturnValue(`${location.origin}/a`);
     event('popstate');
@@ -53,7 +67,7 @@ describe('page views', () => {
   });
 
   test('a step within the page is one view', async () => {
-    const set = scene({}, [pageViews()]);
+    const set = await loaded();
     vi.spyOn(location, 'href', 'get').mockReturnValue(`${location.origin}/#reviews`);
     event('popstate');
     event('hashchange');
@@ -62,7 +76,7 @@ describe('page views', () => {
   });
 
   test('a restore from the back/forward cache is a view, a first showing is not another one', async () => {
-    const set = scene({}, [pageViews()]);
+    const set = await loaded();
     event('pageshow', {persisted: false});
     event('pageshow', {persisted: true});
     await set.flush();
@@ -71,7 +85,7 @@ describe('page views', () => {
 
   test('a prerendered page is viewed when it is shown', async () => {
     Object.defineProperty(document, 'prerendering', {value: true, configurable: true});
-    const set = scene({}, [pageViews()]);
+    const set = await loaded();
     await set.flush();
     expect(set.network).not.toHaveBeenCalled();
     document.dispatchEvent(new Event('prerenderingchange'));

@@ -1,7 +1,8 @@
 import 'fake-indexeddb/auto';
 import {IDBFactory} from 'fake-indexeddb';
 import {afterEach, beforeEach, expect, test, vi} from 'vitest';
-import {setUser, track} from '../src/api.js';
+import {flush, setUser, track} from '../src/api.js';
+import {current} from '../src/current.js';
 import {consent, optIn, optOut} from '../src/integrations/consent.js';
 import {durableOutbox} from '../src/integrations/durableOutbox.js';
 import {sessions} from '../src/integrations/sessions.js';
@@ -105,6 +106,29 @@ test('after a refusal nothing is sent any more, and nothing is left on the devic
   track('again');
   await pass(6_000);
   expect(names()).toEqual(['again']);
+});
+
+test('a visitor who agrees after a refusal is somebody new', async () => {
+  const {envelopes} = page();
+  track('a');
+  await pass(6_000);
+  optOut();
+  optIn();
+  track('b');
+  await pass(6_000);
+  const [before, after] = envelopes().map(({session}) => session);
+  expect(after.visitor).toMatch(/^[0-9a-f]{32}$/);
+  expect(after.visitor).not.toBe(before.visitor);
+  expect(after.id).not.toBe(before.id);
+});
+
+test('of a visitor who has not agreed not even losses are told', async () => {
+  const {network} = page(true);
+  current._client!.discard('sdk_error');
+  void flush(100);
+  await pass(6_000);
+  hide();
+  expect(network).not.toHaveBeenCalled();
 });
 
 test('a refusal forgets what an outage left, before and after it was looked at', async () => {

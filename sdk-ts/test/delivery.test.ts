@@ -1,5 +1,5 @@
 import {afterEach, beforeEach, describe, expect, test, vi} from 'vitest';
-import {captureMessage, track} from '../src/api.js';
+import {captureMessage, pause, resume, track} from '../src/api.js';
 import {byteLength} from '../src/byteLength.js';
 import {beaconTransport} from '../src/transport/beacon.js';
 import {fetchTransport} from '../src/transport/fetch.js';
@@ -173,6 +173,19 @@ describe('after a failure', () => {
       await vi.advanceTimersByTimeAsync(5_000);
     }
     expect(await waitAfter()).toBeLessThan(1_000);
+  });
+
+  test('a clock that is set back, be it by years, neither makes it wait nor loop', async () => {
+    const {network} = scene();
+    network.mockResolvedValueOnce(status(503));
+    track('a');
+    await vi.advanceTimersByTimeAsync(5000);
+    vi.setSystemTime(Date.UTC(2020, 0, 1));
+    track('b');
+    const timers = vi.spyOn(globalThis, 'setTimeout');
+    await vi.advanceTimersByTimeAsync(6000);
+    expect(network).toHaveBeenCalledTimes(3);
+    expect(timers.mock.calls.length).toBeLessThan(20);
   });
 
   test('Retry-After is obeyed, whatever happens', async () => {
@@ -388,6 +401,30 @@ describe('flush and close', () => {
   });
 });
 
+test('a pause lasts: nothing is sent when the network is back or the page is left', async () => {
+  const {client, network, events} = scene();
+  track('waits');
+  client.discard('queue_overflow', 'vital');
+  pause();
+  track('not seen');
+  dispatchEvent(new Event('online'));
+  hide();
+  void client.flush(100);
+  await vi.advanceTimersByTimeAsync(MINUTE);
+  expect(network).not.toHaveBeenCalled();
+  resume();
+  await vi.advanceTimersByTimeAsync(1);
+  expect(events().map(({name}) => name)).toEqual(['waits']);
+});
+
+test('closing tells what was given up', async () => {
+  const {client, envelopes} = scene();
+  client.discard('queue_overflow', 'vital');
+  void client.close();
+  await vi.advanceTimersByTimeAsync(100);
+  expect(envelopes()).toMatchObject([{events: [], discarded: [{reason: 'queue_overflow'}]}]);
+});
+
 describe('when the page is hidden', () => {
   test('everything goes at once, before the handler returns', () => {
     const {network} = scene();
@@ -458,6 +495,19 @@ describe('when the page is hidden', () => {
     track('a');
     await vi.advanceTimersByTimeAsync(5000);
     hide();
+    expect(envelopes()).toMatchObject([{attempt: 1}, {attempt: 2}]);
+  });
+
+  test('what a hidden page sent and was never answered is sent again, however late that is known', async () => {
+    const {network, envelopes} = scene();
+    let fail = (): void => {};
+    network.mockImplementationOnce(() => new Promise((_resolve, reject) => (fail = () => reject(new TypeError('timeout')))));
+    track('a');
+    hide();
+    await vi.advanceTimersByTimeAsync(30_000);
+    hide('visible');
+    fail();
+    await vi.advanceTimersByTimeAsync(6_000);
     expect(envelopes()).toMatchObject([{attempt: 1}, {attempt: 2}]);
   });
 

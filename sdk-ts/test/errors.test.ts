@@ -266,7 +266,8 @@ describe('errors', () => {
   });
 
   test('in a sample, one and its repeats stand for as many as the rate says', async () => {
-    vi.spyOn(Math, 'random').mockReturnValue(0.1);
+    // The end of the id of the session draws.
+    vi.spyOn(crypto, 'getRandomValues').mockImplementation((bytes) => (bytes as Uint8Array).fill(1) as typeof bytes);
     const set = scene({sampleRate: 0.5}, [errors()]);
     const error = new Error('loop');
     for (let i = 0; i < 10; i++) reject(error);

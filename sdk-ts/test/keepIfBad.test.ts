@@ -46,6 +46,17 @@ test('a final vital of a page that is left still decides', async () => {
   expect(sent(set)).toEqual(['click buy', 'vital CLS']);
 });
 
+test('the host has its last word on what was held, too', async () => {
+  const set = scene({beforeSend: (event) => (event.name === 'private' ? null : {...event, data: {}})}, [keepIfBad()]);
+  set.client.capture({kind: 'click', name: 'buy', data: {text: 'secret'}});
+  click(set, 'private');
+  set.client.captureException(new Error('x'));
+  await set.flush();
+  expect(sent(set)).toEqual(['click buy', 'error Error']);
+  expect(JSON.stringify(set.events())).not.toContain('secret');
+  expect(set.envelopes()[0]!.discarded).toEqual([{reason: 'before_send', kind: 'click', count: 1}]);
+});
+
 test('the next page view starts unsuspected; what is held keeps its page', async () => {
   const set = scene({}, [keepIfBad()]);
   set.client.captureException(new Error('x'));

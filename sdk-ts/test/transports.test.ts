@@ -375,7 +375,7 @@ describe('the automatic choice', () => {
     status.fetch = 0;
     await send(3);
     asked = [];
-    void transport('{}', true);
+    await expect(transport('{}', true)).rejects.toThrow('no answer');
     expect(asked).toEqual(['fetch']);
     status.beacon = false;
     expect(transport(large, true)).toBeUndefined();

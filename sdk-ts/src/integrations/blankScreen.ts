@@ -1,5 +1,6 @@
 import type {Integration} from '../types.js';
 
+/** What `blankScreen` takes. */
 export interface BlankScreenOptions {
   /** Selector of the element that holds the page and shows nothing itself; `body` when left out. */
   root?: string;

@@ -4,6 +4,7 @@ import type {Breadcrumb, Integration} from '../types.js';
 
 const MAX_BREADCRUMBS = 30;
 
+/** What `breadcrumbs` takes. */
 export interface BreadcrumbsOptions {
   /** Last word on each breadcrumb: return it, changed or not, to keep it. When it throws there is none: it may be there to remove a secret. */
   beforeBreadcrumb?: ((breadcrumb: Breadcrumb) => Breadcrumb | null | undefined | void) | undefined;
@@ -22,6 +23,8 @@ export function breadcrumbs({beforeBreadcrumb = (breadcrumb) => breadcrumb}: Bre
       });
       client.process((event) => {
         if (event.kind !== 'error' || event.data?.folded) return event;
+        // An error must not become too large to be sent.
+        while (JSON.stringify(trail).length > 30_000) trail.shift();
         const breadcrumbs = trail;
         client.addBreadcrumb({category: 'error', message: `${event.name}: ${event.data?.message}`});
         return {...event, data: {...event.data, breadcrumbs}};

@@ -7,6 +7,7 @@ import type {Integration} from '../types.js';
 /** Where a user writes, and what the page says is private. */
 const PRIVATE = CONTROL + ',[data-monitor-mask]';
 
+/** What `clicks` takes. */
 export interface ClicksOptions {
   /** Elements whose text may be read, with all that is inside of them; `[data-monitor-text]` by default. */
   textOf?: string;

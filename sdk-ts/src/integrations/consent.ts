@@ -3,6 +3,7 @@ import type {Client, Integration} from '../types.js';
 
 const KEY = 'monitor-kit.consent';
 
+/** What `consent` takes. */
 export interface ConsentOptions {
   /** Nothing is captured before `optIn()`; false by default. */
   required?: boolean | undefined;
@@ -35,10 +36,13 @@ export function optOut(): void {
 }
 
 function choose(choice: string): void {
-  use((client) => {
-    follow(client, choice);
+  use((client) => follow(client, choice));
+  try {
+    // Last, as it may be forbidden.
     localStorage.setItem(KEY, choice);
-  });
+  } catch {
+    // Then the choice holds for this page.
+  }
 }
 
 function follow(client: Client, choice: string | null): void {

@@ -5,6 +5,7 @@ import type {Integration} from '../types.js';
 
 type Method = 'debug' | 'log' | 'info' | 'warn' | 'error';
 
+/** What `consoleCapture` takes. */
 export interface ConsoleOptions {
   /** What becomes an event; `error` when left out. */
   levels?: Method[];

@@ -31,17 +31,16 @@ export function durableOutbox(): Integration {
       let request: IDBOpenDBRequest | undefined;
       let closing = false;
 
-      function open(): IDBOpenDBRequest {
-        const opening = indexedDB.open(`monitor-kit ${client.endpoint}`);
+      function open(): void {
+        request = indexedDB.open(`monitor-kit ${client.endpoint}`);
+        request.onupgradeneeded = () => request!.result.createObjectStore(STORE);
         // An error that nobody prevents would reach the page in Firefox.
-        const onerror = (event: Event): void => event.preventDefault();
-        opening.onupgradeneeded = () => opening.result.createObjectStore(STORE);
-        opening.onsuccess = () => {
+        request.onerror = (event) => event.preventDefault();
+        request.onsuccess = () => {
           // `optOut` deletes the database, perhaps in another tab.
-          Object.assign(opening.result, {onerror, onversionchange: opening.result.close});
+          request!.result.onversionchange = request!.result.close;
+          request!.result.onerror = request!.onerror as any;
         };
-        opening.onerror = onerror;
-        return opening;
       }
 
       function sync(): void {
@@ -50,7 +49,7 @@ export function durableOutbox(): Integration {
         if (left) for (const batch of _batches()) batch.attempt ||= 1;
         try {
           // Of a visitor who has not agreed nothing is stored, not even an empty database.
-          if (!client.paused) request ??= open();
+          if (!client.paused && !request) open();
           // At least once; then only while there is something to do anyway.
           const look = !left && ++ticks % LOOK === 0;
           if (!stored && !_batches().length && ticks !== LOOK) return;
@@ -69,8 +68,9 @@ export function durableOutbox(): Integration {
       const take = client.guard(({target}: Event) => {
         const {result: cursor, source} = target as IDBRequest<IDBCursorWithValue | null>;
         const store = source as IDBObjectStore;
-        const minute = Math.floor(Date.now() / MINUTE);
-        if (!cursor) return write(store);
+        const minute = Date.now() / MINUTE;
+        // After `optOut` there is nothing to take over any more.
+        if (!cursor || client.paused) return write(store);
         const {key, value} = cursor;
         cursor.continue();
         if (key === id) return;
@@ -82,7 +82,7 @@ export function durableOutbox(): Integration {
             const {id, scope, items, discarded} = batch;
             const intact = scope && discarded.every(({count}) => count > 0) && items.every(({bytes}) => bytes > 0);
             if (intact && minute - parseInt(id.slice(0, 12), 16) / MINUTE < MAX_AGE) _adopt({...batch, attempt: batch.attempt || 1});
-            else for (const {kind} of items) client.discard('expired', kind);
+            else items.forEach(({kind}) => client.discard('expired', kind));
           }
         }
       });

@@ -17,7 +17,7 @@ export function errors(): Integration {
         client.captureException(error ?? {message}, {
           mechanism: 'onerror',
           handled: false,
-          data: {source: filename && scrubUrl(filename), line: lineno, column: colno},
+          data: {source: scrubUrl(filename), line: lineno, column: colno},
         });
       });
 

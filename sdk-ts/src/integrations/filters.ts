@@ -1,6 +1,7 @@
 import {matches, type Rules} from '../matches.js';
 import type {Integration} from '../types.js';
 
+/** What `filters` takes. */
 export interface FiltersOptions {
   /** Errors that are not wanted, by `Name: message`. */
   ignoreErrors?: Rules;

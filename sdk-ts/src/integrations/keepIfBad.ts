@@ -3,14 +3,15 @@ import type {Integration, MonitorEvent, Page} from '../types.js';
 /** Events held back at most; the oldest goes first. */
 const MAX_HELD = 200;
 
+/** What `keepIfBad` takes. */
 export interface KeepIfBadOptions {
-  /** Kinds that are details. */
+  /** Kinds that are details; `click`, `request`, `resource`, `longtask` and `console` when left out. */
   kinds?: string[] | undefined;
 }
 
 /**
  * Holds details back and sends them only if something goes wrong on this page: an error, a poor vital, a rage click. What is held when the
- * page is hidden is let go: nothing was wrong with it. To be the last integration, so that final vitals still decide.
+ * page is hidden is let go, uncounted: nothing was wrong with it. To be the last integration, so that final vitals still decide.
  */
 export function keepIfBad({kinds = ['click', 'request', 'resource', 'longtask', 'console']}: KeepIfBadOptions = {}): Integration {
   return {

@@ -1,5 +1,5 @@
 import {patch} from '../patch.js';
-import type {Integration} from '../types.js';
+import type {Integration, Page} from '../types.js';
 
 /**
  * Captures page views: the load, each change of the address by a single-page app or within the page, and each return from
@@ -12,17 +12,16 @@ export function pageViews(): Integration {
     setup(client) {
       let address = location.href;
 
-      const view = (type: string, referrer?: string): void => {
-        if (referrer !== undefined) client.startPage(referrer);
-        client.capture({kind: 'page_view', attributes: {navigation_type: type}});
-        client.addBreadcrumb({category: 'navigation', message: client.page.url});
-      };
+      const view = client.guard((type: string, page: Page) => {
+        client.capture({kind: 'page_view', attributes: {navigation_type: type}}, page);
+        client.addBreadcrumb({category: 'navigation', message: page.url});
+      });
       /** A view, if the address is another one now. */
       const moved = client.guard((type: string) => {
         const from = address;
         const ignored = type === 'replace' ? /\/?([?#].*)?$/ : '';
         address = location.href;
-        if (address.replace(ignored, '') !== from.replace(ignored, '')) view(type, from);
+        if (address.replace(ignored, '') !== from.replace(ignored, '')) view(type, client.startPage(from));
       });
       const undo = ['push', 'replace'].map((type) =>
         patch(history as any, type + 'State', (original) => function (...args) {
@@ -34,11 +33,12 @@ export function pageViews(): Integration {
       // Also for a step within the page.
       client.listen(window, 'popstate', () => moved('pop'));
       client.listen(window, 'pageshow', ({persisted}: PageTransitionEvent) => {
-        if (persisted) view('bfcache', document.referrer);
+        if (persisted) view('bfcache', client.startPage(document.referrer));
       });
       // The first page already exists: events before its view must belong to it. One that is never shown was never viewed.
-      if ((document as {prerendering?: boolean}).prerendering) client.listen(document, 'prerenderingchange', () => view('prerender'));
-      else view('load');
+      if ((document as {prerendering?: boolean}).prerendering) client.listen(document, 'prerenderingchange', () => view('prerender', client.page));
+      // Later, because the first event of a page reads the storage, which takes some milliseconds of its start.
+      else setTimeout(view, 0, 'load', client.page);
       return () => undo.forEach((stop) => stop());
     },
   };

@@ -8,7 +8,9 @@ import type {Client, Integration, NewEvent, Properties} from '../types.js';
 
 /** A request of the page, as the hooks see it, and its event, whose attributes and details can be added to. */
 export interface Exchange extends NewEvent {
+  /** Of the event; `status` and `failure` are known with the answer. */
   readonly attributes: Record<string, string | number | undefined>;
+  /** Details of the event. */
   readonly data: Properties;
   /** Absolute, with all its parameters. */
   readonly url: string;
@@ -16,9 +18,11 @@ export interface Exchange extends NewEvent {
   readonly request: unknown[] | XMLHttpRequest;
   /** What has arrived; the page reads it too. */
   answer?: Response | XMLHttpRequest | undefined;
+  /** Whose integration this is; `client.ask` runs what must not be captured. */
   readonly client: Client;
 }
 
+/** What `requests` takes. */
 export interface RequestsOptions {
   /** Requests that are not captured, by their address. */
   ignore?: Rules;

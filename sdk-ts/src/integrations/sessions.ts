@@ -7,9 +7,10 @@ const IDLE = 30 * 60_000;
 /** How often the storage is read and written at most, ms. It is synchronous and shared with the page. */
 const REFRESH = 5_000;
 
+/** What `sessions` takes. */
 export interface SessionsOptions {
   /**
-   * Share of sessions to keep, 0 to 1, for all kinds of events or for each, with `*` for the others: `{error: 1, '*': 0.1}`. Drawn
+   * Share of sessions to keep, 0 to 1, for all kinds of events or for each, with `*` for the others: `{error: 1, '*': 0.1}`; 1 when left out. Drawn
    * once per session; what is kept carries 1 / rate as its weight.
    */
   sampleRate?: number | Record<string, number> | undefined;
@@ -24,8 +25,8 @@ const STORED = /^(\d{13}) (\w{32}) (\w{32})$/;
  */
 export function sessions({sampleRate = 1}: SessionsOptions = {}): Integration {
   let session: Scope['session'];
-  let active = -IDLE;
-  let refreshed = -REFRESH;
+  let active: number;
+  let refreshed: number;
 
   function refresh(now: number): void {
     refreshed = now;
@@ -56,6 +57,11 @@ export function sessions({sampleRate = 1}: SessionsOptions = {}): Integration {
     setup(client) {
       client.process((event) => {
         const now = Date.now();
+        // The first event, or `optOut` took it away: then this is somebody new.
+        if (!client.scope.session) {
+          session = undefined;
+          active = refreshed = -IDLE;
+        }
         // A clock set back would otherwise freeze the session.
         if (Math.abs(now - refreshed) >= REFRESH) refresh(now);
         // Envelopes are told apart by their scope, which is why it is only replaced when something changed.

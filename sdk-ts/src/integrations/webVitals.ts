@@ -3,10 +3,11 @@ import type {Explain} from '../attribution.js';
 import type {Integration, NewEvent, Page} from '../types.js';
 import {wasHidden} from '../wasHidden.js';
 
+/** What `webVitals` takes. */
 export interface WebVitalsOptions {
   /** Adds the element and the parts that made each metric: the `attribution` of this package. */
   attribution?: (() => Explain) | undefined;
-  /** Measures what users see as pages of a single-page app as such, where the browser can tell. */
+  /** Measures what users see as pages of a single-page app as such, where the browser can tell; false when left out. */
   softNavigations?: boolean | undefined;
 }
 

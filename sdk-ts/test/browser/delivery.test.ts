@@ -106,7 +106,9 @@ test('a page that is left at once delivers each of its events exactly once', asy
     INP: count('vital', 'INP'),
     FCP: count('vital', 'FCP'),
     TTFB: count('vital', 'TTFB'),
-    all: events().length,
+    navigation: count('navigation'),
+    time_on_page: count('time_on_page'),
+    scroll_depth: count('scroll_depth'),
   }).toEqual({
     TypeError: 1,
     RangeError: 1,
@@ -119,9 +121,12 @@ test('a page that is left at once delivers each of its events exactly once', asy
     INP: 1,
     FCP: 1,
     TTFB: 1,
-    all: 12,
+    navigation: 1,
+    time_on_page: 1,
+    scroll_depth: 1,
   });
-  expect(events().map(({seq}) => seq).sort((a, b) => a - b)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
+  // How many resources and long frames there are is the browser's business; but none of them is missing.
+  expect(events().map(({seq}) => seq).sort((a, b) => a - b)).toEqual(events().map((_, index) => index));
 
   const [first] = collector.received;
   expect(first).toMatchObject({url: '/api/shop/events?key=public', contentType: 'text/plain;charset=UTF-8'});
@@ -148,7 +153,7 @@ test('a page that is left at once delivers each of its events exactly once', asy
     ]),
   );
   expect(named('vital', 'LCP')[0]).toMatchObject({attributes: {rating: 'good', target: 'h1', navigation_type: 'navigate'}});
-  expect(named('vital', 'INP')[0]).toMatchObject({attributes: {target: '#buy'}, data: {attribution: {interaction_type: 'pointer'}}});
+  expect(named('vital', 'INP')[0]).toMatchObject({attributes: {target: '#buy'}, data: {attribution: {event: expect.stringMatching(/^pointer|^click|^mouse/)}}});
   expect(JSON.stringify(collector.received)).not.toContain('hunter2');
   // The page's own failures and nothing else; and no preflight anywhere.
   expect(pageErrors).toEqual(['TypeError: cart is broken', 'RangeError: nobody catches me'].sort((a, b) => pageErrors.indexOf(a) - pageErrors.indexOf(b)));

@@ -194,7 +194,10 @@ describe('fetch', () => {
       addEventListener('unhandledrejection', (event) => say('unhandled', event.reason, event.promise === bad));
       addEventListener('rejectionhandled', (event) => say('handled late'));
       const bad = fetch('http://127.0.0.1:1/');
+      // One after the other, because the browser may fail several in one task.
+      await pause(100);
       fetch('http://127.0.0.1:1/').catch(() => say('caught'));
+      await pause(100);
       fetch('http://127.0.0.1:1/').then(() => {}).finally(() => say('finally')).catch(() => {});
       await pause(300);
       bad.catch(() => say('caught late'));
@@ -566,9 +569,32 @@ const SNAPSHOT = `
   const snapshot = () => Object.fromEntries(Object.entries(owners).map(([name, owner]) => [name, Reflect.ownKeys(owner).map((key) => {
     const {value, get, set, ...flags} = Object.getOwnPropertyDescriptor(owner, key)!;
     return [key, value, get, set, JSON.stringify(flags), typeof value === 'function' ? value.name + '/' + value.length + '/' + Object.getOwnPropertyNames(value) : typeof value];
-  })]));`;
+  })]));
+  const text = (taken: any) => Object.entries(taken).flatMap(([name, list]: any) => list.filter(([key]: any) => !/^(notes|played|ready|snapshot|compare|listened|taken)$/.test(String(key)) && !(name === 'localStorage')).map(([key, , , , flags, kind]: any) => name + '.' + String(key) + ' ' + flags + ' ' + kind));`;
 
 describe('the globals', () => {
+  test('have the same keys in the same order, the same flags, names and lengths', async () => {
+    await same(`${SNAPSHOT} await pause(100);
+      for (const line of text(snapshot())) say(line);
+      const inherited: string[] = []; for (const key in history) inherited.push(key); for (const key in console) inherited.push(key); for (const key in new XMLHttpRequest()) inherited.push(key);
+      say('for in', inherited);
+      say('json', JSON.stringify([history, console]));
+      say('html', document.documentElement.outerHTML.replace(/visit-\\d+/g, ''), document.cookie);
+    `);
+  });
+
+  test('look like the originals where they are replaced: name, length, no constructor', async () => {
+    await same(`
+      for (const [owner, names] of [[window, ['fetch']], [XMLHttpRequest.prototype, ['open', 'send']], [history, ['pushState', 'replaceState']], [console, ['debug', 'log', 'info', 'warn', 'error']]] as [any, string[]][]) {
+        for (const name of names) {
+          say(name, owner[name], 'prototype' in owner[name], Object.getOwnPropertyNames(owner[name]));
+          await result('new ' + name, () => new owner[name]());
+        }
+      }
+      say('own keys', Object.getOwnPropertyNames(history), Object.keys(history));
+    `);
+  });
+
   test('are the very same after close, also when it was started twice', async () => {
     const visit = await scene.visit({
       head: '<script src="/snapshot.js"></script>',
@@ -699,10 +725,16 @@ describe('a hostile page', () => {
     'adds to the prototypes': {
       before: `Object.prototype.extra = function () { return 1; }; Object.prototype.extraText = 'x'; Array.prototype.last = function () { return this[this.length - 1]; }; String.prototype.extra = 1; Function.prototype.extra = 1;`,
     },
+    'has the toJSON of Prototype.js': {
+      before: `Array.prototype.toJSON = function () { return '[' + this.join() + ']'; }; String.prototype.toJSON = function () { return '"' + this + '"'; }; Number.prototype.toJSON = function () { return String(this); }; Date.prototype.toJSON = function () { return 'date'; };`,
+    },
     'breaks JSON before': {before: `JSON.stringify = () => { throw new Error('broken JSON'); }; JSON.parse = () => { throw new Error('broken JSON'); };`, lost: ['*']},
     'breaks JSON after': {after: `JSON.stringify = () => { throw new Error('broken JSON'); }; JSON.parse = () => { throw new Error('broken JSON'); };`, lost: ['*']},
     'mocks the clocks before': {before: `Date.now = () => 0; performance.now = () => 0;`},
     'mocks the clocks after': {after: `const fixed = Date.now(); globalThis.Date = class extends Date { constructor() { super(fixed); } static now() { return fixed; } } as any; performance.now = () => 0;`},
+    'replaces Promise': {
+      before: `const Native = Promise; window.Promise = class Mine extends Native {}; window.Promise.prototype.then = function (a, b) { return Native.prototype.then.call(this, a, b); };`,
+    },
     'has zone-like timers, listeners and promises': {
       before: `
         const zone = {current: 'page'};
@@ -747,6 +779,20 @@ describe('a hostile page', () => {
       expect(got).toMatchObject(Object.fromEntries(Object.entries(wanted).filter(([kind]) => !lost.includes(kind))));
     });
   }
+
+  test('names its images after the properties of the document', async () => {
+    const names = ['referrer', 'title', 'cookie', 'visibilityState', 'hidden', 'prerendering', 'readyState', 'documentElement', 'body', 'querySelector', 'elementFromPoint', 'elementsFromPoint', 'createElement', 'getElementById', 'currentScript', 'location2', 'URL', 'wasDiscarded', 'scripts'];
+    const visit = await scene.visit({
+      head: names.map((name) => `<img name="${name}" alt="">`).join(''),
+      body: '<button id="b">b</button>',
+      script: `${everything()} track('clobbered');`,
+    });
+    await visit.page.click('#b');
+    expect([visit.problems, visit.console]).toEqual([[], []]);
+    const events = await alive(visit);
+    expect(events.some(({name}) => name === 'clobbered')).toBe(true);
+    expect(of(events, 'click').length).toBe(1);
+  });
 });
 
 describe('without storage', () => {
@@ -773,6 +819,20 @@ describe('without storage', () => {
     const events = await scene.events({release}, {count: 1});
     expect(of(events, 'error').map(({message}) => message)).toEqual(['framed']);
   });
+});
+
+test('where storage is denied, a consent that is required and cannot be read is no consent', async () => {
+  const visit = await scene.visit({
+    script: `
+      Object.defineProperty(window, 'localStorage', {get() { throw new DOMException('denied', 'SecurityError'); }});
+      import {init, track, consent} from '../../src/index.js';
+      init({dsn: MONITOR_DSN, release: RELEASE, integrations: (defaults) => [consent({required: true}), ...defaults]});
+      track('not allowed');`,
+  });
+  await visit.page.click('h1');
+  await visit.leave();
+  expect(await scene.events(visit, {count: 1, timeout: 2_500})).toEqual([]);
+  expect([visit.problems, visit.console]).toEqual([[], []]);
 });
 
 describe('a receiver that fails', () => {
