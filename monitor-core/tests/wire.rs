@@ -47,7 +47,8 @@ fn the_documented_envelope_is_read_completely() {
     let event = &parsed.envelope.events[0];
     assert_eq!((&event.kind, event.name.as_str(), event.value, event.seq), (&Kind::Vital, "LCP", Some(2_311.2), Some(12)));
     assert_eq!((event.time, event.attribute("target")), (1_732_096_800_123, "#hero > img"));
-    assert!(event.data.get().contains("navigate"));
+    assert_eq!(event.attribute("navigation_type"), "navigate");
+    assert!(event.data.get().contains("visibility"));
     assert_eq!(parsed.discarded[0].count, 3);
     assert_eq!((parsed.positions, parsed.rejected.len()), (vec![0], 0));
 }

@@ -270,6 +270,21 @@ fn a_full_transport_is_answered_with_503_and_a_time() {
     assert_eq!(scene.counts.labelled(Labelled::RequestsRefused, "not_ready"), 1);
 }
 
+#[test]
+fn an_image_comes_when_it_is_decided_and_does_not_when_it_should_come_again() {
+    let scene = scene(quick().0);
+    let server = serve(scene.service.clone(), quick().1);
+    let pixel = |key: &str| {
+        let envelope = "eyJ2IjoxLCJldmVudHMiOlt7ImtpbmQiOiJjbGljayIsIm5hbWUiOiJ4In1dfQ";
+        let answer = server.ask(get(&format!("/api/shop/pixel.gif?key={key}&d={envelope}"), &[]));
+        (answer.status, answer.header("content-type").unwrap_or_default().to_owned())
+    };
+    assert_eq!(pixel("public-key"), (202, "image/gif".into()));
+    assert_eq!(pixel("another-key"), (403, "image/gif".into()));
+    scene.transport.set_full(true);
+    assert_eq!(pixel("public-key"), (503, "application/json".into()));
+}
+
 /// Says that it is ready and then does something else.
 struct Stubborn(fn() -> Result<(), SendError>, Duration);
 

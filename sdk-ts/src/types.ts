@@ -191,7 +191,7 @@ export interface Client {
 
   /** For integrations: captures an event, on an earlier page if one is given. */
   capture(event: NewEvent, page?: Page): void;
-  /** For integrations: queues an event that a processor took over, as it is: `beforeSend` is not asked. */
+  /** For integrations: queues an event that a processor took over; `beforeSend` is asked now. */
   enqueue(event: MonitorEvent, page: Page): void;
   /** Where events wait and how they leave. */
   readonly _delivery: Delivery;
