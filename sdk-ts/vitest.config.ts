@@ -12,6 +12,8 @@ export default defineConfig({
           testTimeout: 60_000,
           hookTimeout: 60_000,
           fileParallelism: false,
+          // A real browser and a real receiver share the machine with whatever else runs: what fails twice is a fault.
+          retry: 1,
         },
       },
     ],

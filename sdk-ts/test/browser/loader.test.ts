@@ -69,7 +69,7 @@ test('what happens before the script arrives is stored once, in its order, with 
   });
   await arrived(page);
   const times = await page.page.evaluate<Record<string, number>>('({...times, arrived: Date.now()})');
-  await page.page.evaluate("setTimeout(() => { throw new TypeError('later'); })");
+  await Promise.all([page.page.waitForEvent('pageerror'), page.page.evaluate("setTimeout(() => { throw new TypeError('later'); })")]);
   await page.leave();
 
   // Two of them may have the same time.
