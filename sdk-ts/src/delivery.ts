@@ -160,6 +160,7 @@ export function createDelivery(transports: Transport[], state: () => Pick<Client
   function insert(batch: Batch): void {
     batches.unshift(batch);
     held += size(batch.items);
+    wake(DELAY);
   }
 
   /** The batch that the next event of the page joins, when that has so many bytes `more`. */
@@ -208,7 +209,6 @@ export function createDelivery(transports: Transport[], state: () => Pick<Client
     _adopt(batch) {
       insert(batch);
       bound();
-      wake(DELAY);
     },
 
     _leave() {

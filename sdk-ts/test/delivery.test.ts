@@ -489,6 +489,19 @@ describe('when the page is hidden', () => {
     expect(envelopes()).toMatchObject([{attempt: 2, events: JSON.parse(sendBeacon.mock.calls[0]![1]).events}]);
   });
 
+  test('what was too large when the page was hidden goes in halves if the page lives on', async () => {
+    const {network, events} = scene();
+    // An answer that takes longer than the timer of what was captured.
+    network.mockImplementationOnce(() => new Promise((resolve) => setTimeout(resolve, 6000, status(413))));
+    track('a');
+    track('b');
+    hide();
+    await vi.advanceTimersByTimeAsync(6000);
+    network.mockClear();
+    await vi.advanceTimersByTimeAsync(6000);
+    expect(events().map(({name}) => name)).toEqual(['a', 'b']);
+  });
+
   test('an own back-off is ignored for what may be the last chance', async () => {
     const {network, envelopes} = scene();
     network.mockResolvedValueOnce(status(503));

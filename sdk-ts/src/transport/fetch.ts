@@ -1,5 +1,5 @@
 import {byteLength} from '../byteLength.js';
-import type {Transport} from './transport.js';
+import {TIMEOUT, type Transport} from './transport.js';
 
 /**
  * Browsers allow 64 KiB in flight with `keepalive`, summed over the page and not per request. A request beyond that is refused
@@ -7,8 +7,6 @@ import type {Transport} from './transport.js';
  */
 const KEEPALIVE_BYTES = 60_000;
 let flying = 0;
-/** ms without an answer after which a request counts as lost. */
-const TIMEOUT = 30_000;
 
 /** Sends by `fetch`, with `keepalive` where that fits, so that a page that goes away does not take its requests along. */
 export function fetchTransport(endpoint: string): (body: string | Uint8Array<ArrayBuffer>, leaving: boolean) => ReturnType<Transport> {
