@@ -47,6 +47,9 @@ const {mangleCache} = await build({
   external,
   define,
   sourcemap: true,
+  // Fields of classes, those of web-vitals, are assigned; to define them, as JavaScript does, takes a helper in ES2020.
+  loader: {'.js': 'ts'},
+  tsconfigRaw: {compilerOptions: {useDefineForClassFields: false}},
 });
 
 /** What esbuild cannot do: shared chunks of CommonJS. @param {Record<string, string> | string} input @param {import('rolldown').OutputOptions} output */
@@ -56,7 +59,7 @@ async function bundle(input, output) {
     input,
     platform: 'browser',
     external,
-    transform: {target: 'es2020', define},
+    transform: {target: 'es2020', define, assumptions: {setPublicClassFields: true}},
   });
   const {output: files} = await bundler.write({sourcemap: 'inline', ...output});
   await bundler.close();

@@ -1,5 +1,5 @@
 import {attribution} from './attribution.js';
-import {deferred} from './deferred.js';
+import {deferring} from './deferring.js';
 import {blankScreen} from './integrations/blankScreen.js';
 import {blockingTime} from './integrations/blockingTime.js';
 import {breadcrumbs, type BreadcrumbsOptions} from './integrations/breadcrumbs.js';
@@ -34,30 +34,31 @@ export type DefaultOptions = SessionsOptions & BreadcrumbsOptions;
  * missed; and page views before what asks for the page that a restore from the back/forward cache begins. What can wait for a moment does.
  */
 export function defaultIntegrations(options: DefaultOptions = {}): Integration[] {
+  const deferred = deferring();
   return [
     sessions(options),
     device(),
-    deferred(durableOutbox()),
+    deferred('durableOutbox', durableOutbox),
     errors(),
     resourceErrors(),
     breadcrumbs(options),
     pageViews(),
-    deferred(webVitals({attribution})),
-    deferred(navigationTiming()),
-    deferred(longTasks()),
-    deferred(blockingTime()),
-    deferred(resources()),
+    deferred('webVitals', () => webVitals({attribution})),
+    deferred('navigationTiming', navigationTiming),
+    deferred('longTasks', longTasks),
+    deferred('blockingTime', blockingTime),
+    deferred('resources', resources),
     requests(),
     clicks(),
-    deferred(rageClicks()),
-    deferred(deadClicks()),
+    deferred('rageClicks', rageClicks),
+    deferred('deadClicks', deadClicks),
     forms(),
     timeOnPage(),
-    deferred(scrollDepth()),
-    deferred(exposure()),
+    deferred('scrollDepth', scrollDepth),
+    deferred('exposure', exposure),
     declarative(),
     consoleCapture(),
-    deferred(reports()),
-    deferred(blankScreen()),
+    deferred('reports', reports),
+    deferred('blankScreen', blankScreen),
   ];
 }

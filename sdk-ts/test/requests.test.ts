@@ -21,6 +21,23 @@ function page(native: (...args: any[]) => unknown, options?: RequestsOptions) {
 const json = (body: unknown, code = 200): Response =>
   new Response(typeof body === 'string' ? body : JSON.stringify(body), {status: code, headers: {'content-type': 'application/json; charset=utf-8'}});
 
+/** Bodies, and how many bytes of them a server gets; undefined where that is not known before it is sent. */
+const BODIES: [what: string, body: unknown, bytes: number | undefined][] = [
+  ['a text', 'a\u00e9\u{1f600}', 7],
+  ['a text with half a character', '\ud83d', 3],
+  ['an empty text', '', undefined],
+  ['a Blob', new Blob(['\u00e9', 'b']), 3],
+  ['a File', new File([new Uint8Array(5)], 'a.bin'), 5],
+  ['an ArrayBuffer', new ArrayBuffer(9), 9],
+  ['a part of one', new Uint16Array(new ArrayBuffer(9), 2, 3), 6],
+  ['a DataView', new DataView(new ArrayBuffer(9), 4), 5],
+  ['parameters', new URLSearchParams({a: '\u00e9', b: '1 2'}), 14],
+  ['a form', new FormData(), undefined],
+  ['nothing', undefined, undefined],
+  ['null', null, undefined],
+  ['nonsense', {byteLength: 'much', slice: true, size: {}}, undefined],
+];
+
 describe('requests by fetch', () => {
   test('an answer: method, status, address without query, duration and size', async () => {
     const set = page(async () => {
@@ -35,7 +52,7 @@ describe('requests by fetch', () => {
         kind: 'request',
         name: 'fetch',
         attributes: {method: 'POST', status: '200', target: `${location.origin}/api/cart`},
-        data: {url: `${location.origin}/api/cart?token=[scrubbed]#x`, response_size: 17},
+        data: {url: `${location.origin}/api/cart?token=[scrubbed]#x`, request_size: 2, response_size: 17},
       },
     ]);
     expect(requestsOf(set)[0]!.value).toBeGreaterThanOrEqual(119);
@@ -81,6 +98,27 @@ describe('requests by fetch', () => {
     await expect(fetch('/x', {signal: abort.signal})).rejects.toBe('because');
     await set.flush();
     expect(requestsOf(set)).toMatchObject([{attributes: {failure: 'abort'}}]);
+  });
+
+  test.each<[string, unknown, number | undefined]>(BODIES)('the size of a body: %s', async (_, body, size) => {
+    const set = page(async () => status(200));
+    await fetch('/x', {method: 'POST', body: body as BodyInit});
+    await set.flush();
+    expect(requestsOf(set)[0]!.data['request_size']).toBe(size);
+  });
+
+  test('a stream, and the body of a Request, are not touched, and their size is not told', async () => {
+    const set = page(async () => status(200));
+    const pull = vi.fn();
+    const stream = new ReadableStream({pull}, {highWaterMark: 0});
+    const request = new Request('/x', {method: 'POST', body: 'text'});
+    const read = vi.spyOn(Request.prototype, 'body', 'get');
+    await fetch('/x', {method: 'POST', body: stream});
+    await fetch(request);
+    expect(read).not.toHaveBeenCalled();
+    await set.flush();
+    expect(requestsOf(set).map(({data}) => data['request_size'])).toEqual([undefined, undefined]);
+    expect([stream.locked, pull.mock.calls.length, request.bodyUsed]).toEqual([false, 0, false]);
   });
 
   test('the page gets the very same answer, arguments, this and exception', async () => {
@@ -457,6 +495,84 @@ describe('requests by XMLHttpRequest', () => {
     expect(requestsOf(set)[0]!.attributes!['failure']).toBe(failure);
   });
 
+  test.each<[string, unknown, number | undefined]>(BODIES)('the size of a body: %s', async (_, body, size) => {
+    const set = page();
+    const xhr = new FakeXhr();
+    xhr.open('PUT', '/x');
+    xhr.send(body);
+    xhr.finish('load', 200);
+    await set.flush();
+    expect(FakeXhr.sent[0]![0]).toBe(body);
+    expect(requestsOf(set)[0]!.data['request_size']).toBe(size);
+  });
+
+  test('what is given to a GET is not sent, and has no size', async () => {
+    const set = page();
+    const xhr = new FakeXhr();
+    xhr.open('get', '/x');
+    xhr.send('left out');
+    xhr.finish('load', 200);
+    await set.flush();
+    expect(requestsOf(set)[0]!.data).not.toHaveProperty('request_size');
+  });
+
+  test('time runs from send, and what is never sent is not captured', async () => {
+    const onRequest = vi.fn();
+    const set = page({onRequest});
+    const [sent, unsent] = [new FakeXhr(), new FakeXhr()];
+    unsent.open('GET', '/unsent');
+    sent.open('GET', '/sent');
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(onRequest).not.toHaveBeenCalled();
+    sent.send();
+    expect(onRequest).toHaveBeenCalledTimes(1);
+    await vi.advanceTimersByTimeAsync(100);
+    sent.finish('load', 200);
+    await set.flush();
+    expect(requestsOf(set)).toMatchObject([{value: 100, data: {url: `${location.origin}/sent`}}]);
+  });
+
+  test('an address that is changed between open and send is that of open', async () => {
+    const set = page();
+    const xhr = new FakeXhr();
+    const url = new URL('https://api.example/a');
+    xhr.open('GET', url);
+    url.pathname = '/b';
+    xhr.send();
+    xhr.finish('load', 200);
+    await set.flush();
+    expect(requestsOf(set)).toMatchObject([{attributes: {target: 'https://api.example/a'}}]);
+  });
+
+  test('a synchronous request that fails throws the same, and is captured once', async () => {
+    const set = page();
+    const xhr = new FakeXhr();
+    xhr.open('GET', '/a', false);
+    const failure = new DOMException('x', 'NetworkError');
+    expect(() => xhr.send(failure)).toThrow(failure);
+    const again = new DOMException('x', 'InvalidStateError');
+    expect(() => xhr.send(again)).toThrow(again);
+    await set.flush();
+    expect(requestsOf(set)).toMatchObject([{attributes: {status: '0', failure: 'network'}}]);
+  });
+
+  test.each([undefined, null, 'text'])('%j thrown by an older wrapper reaches the page', (thrown) => {
+    vi.stubGlobal('XMLHttpRequest', FakeXhr);
+    vi.spyOn(FakeXhr.prototype, 'send').mockImplementation(() => {
+      throw thrown;
+    });
+    scene({}, [requests()]);
+    const xhr = new FakeXhr();
+    xhr.open('GET', '/a');
+    let caught: unknown = 'nothing';
+    try {
+      xhr.send();
+    } catch (error) {
+      caught = error;
+    }
+    expect(caught).toBe(thrown);
+  });
+
   test('an object that is used again is captured each time once', async () => {
     const set = page();
     const xhr = new FakeXhr();
@@ -546,10 +662,12 @@ describe('requests by XMLHttpRequest', () => {
   });
 
   test('after close, the prototype is what it was', () => {
-    const {open} = FakeXhr.prototype;
+    const {open, send} = FakeXhr.prototype;
     const set = page();
     expect(FakeXhr.prototype.open).not.toBe(open);
+    expect(FakeXhr.prototype.send).not.toBe(send);
     void set.client.close(0);
     expect(FakeXhr.prototype.open).toBe(open);
+    expect(FakeXhr.prototype.send).toBe(send);
   });
 });

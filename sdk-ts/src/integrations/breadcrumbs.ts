@@ -18,7 +18,7 @@ export function breadcrumbs({beforeBreadcrumb = (breadcrumb) => breadcrumb}: Bre
       let trail: unknown[] = [];
       client.addBreadcrumb = client.guard((breadcrumb) => {
         if (client.busy || client.paused) return;
-        const answer = client.ask(beforeBreadcrumb, {time: Date.now(), category: 'custom', ...breadcrumb, message: text(String(breadcrumb.message), 500)});
+        const answer = client.ask(beforeBreadcrumb, {time: Date.now(), category: 'custom', ...breadcrumb, message: text(breadcrumb.message, 500)});
         if (answer) trail = [...trail.slice(1 - MAX_BREADCRUMBS), plain(answer)];
       });
       client.process((event) => {

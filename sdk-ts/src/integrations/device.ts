@@ -1,4 +1,4 @@
-import type {Integration} from '../types.js';
+import type {Integration, Scope} from '../types.js';
 
 /** ms in which a page has better things to do. */
 const DELAY = 1_000;
@@ -9,9 +9,10 @@ export function device(): Integration {
     name: 'device',
     setup(client) {
       let timezone: string | undefined;
-      let last: string;
-      const look = (): void => {
-        const device = {
+      let device: Scope['device'];
+      // Guarded: a page may have put something else in the place of `screen`, and events are worth more than that.
+      const look = client.guard(() => {
+        const seen = {
           screen: `${screen.width}x${screen.height}`,
           viewport: `${innerWidth}x${innerHeight}`,
           language: navigator.language,
@@ -19,17 +20,24 @@ export function device(): Integration {
           connection: (navigator as {connection?: {effectiveType?: string}}).connection?.effectiveType,
           timezone,
         };
+        if (JSON.stringify(seen) !== JSON.stringify(device)) device = seen;
+      });
+      client.process((event) => {
+        if (!device) {
+          device = {};
+          // With the first event: asked while the page starts, the size of the window would cost a layout.
+          look();
+        }
         // Envelopes are told apart by their scope, which is why it is only replaced when something changed.
-        if (last !== (last = JSON.stringify(device))) client.scope = {...client.scope, device};
-      };
-      look();
+        if (client.scope.device !== device) client.scope = {...client.scope, device};
+        return event;
+      });
       client.onLeave(look);
       // The first question for the time zone loads tables, which takes some 10 ms. It joins what was captured before it.
       const timer = setTimeout(
         client.guard(() => {
           timezone = Intl.DateTimeFormat().resolvedOptions().timeZone;
-          Object.assign(client.scope.device!, {timezone});
-          last = JSON.stringify(client.scope.device);
+          if (device) Object.assign(device, {timezone});
         }),
         DELAY,
       );

@@ -29,7 +29,6 @@ export function durableOutbox(): Integration {
       /** How often it looked, or could have, while the page was visible. */
       let ticks = 0;
       let request: IDBOpenDBRequest | undefined;
-      let closing = false;
 
       function open(): void {
         request = indexedDB.open(`monitor-kit ${client.endpoint}`);
@@ -44,7 +43,7 @@ export function durableOutbox(): Integration {
       }
 
       function sync(): void {
-        const left = closing || client.paused || document.visibilityState === 'hidden';
+        const left = client.paused || document.visibilityState === 'hidden';
         // Others may send it from now on, so whatever this page sends of it may be a repeat.
         if (left) for (const batch of _batches()) batch.attempt ||= 1;
         try {
@@ -102,9 +101,9 @@ export function durableOutbox(): Integration {
       // Registered after the client's own, which does not capture either: what was handed over is stored as sent once.
       client.listen(document, 'visibilitychange', sync, {});
       return () => {
-        closing = true;
         clearInterval(timer);
-        // The last events are stored at once, and given a moment to be delivered; what is left then is for the next visit.
+        // The last events are stored at once, and given a moment to be delivered; what is left then is for the next visit. A client
+        // that is closed is paused by then.
         setTimeout(sync);
         setTimeout(sync, 3 * INTERVAL);
       };

@@ -1,5 +1,6 @@
 import {absoluteUrl} from '../absoluteUrl.js';
 import {bareUrl} from '../bareUrl.js';
+import {byteLength} from '../byteLength.js';
 import {matches, type Rules} from '../matches.js';
 import {ms} from '../ms.js';
 import {patch} from '../patch.js';
@@ -14,7 +15,7 @@ export interface Exchange extends NewEvent {
   readonly data: Properties;
   /** Absolute, with all its parameters. */
   readonly url: string;
-  /** Before it leaves: the arguments of `fetch`, in a list that can be changed, or the opened XMLHttpRequest. */
+  /** Before it leaves: the arguments of `fetch`, in a list that can be changed, or the XMLHttpRequest about to be sent. */
   readonly request: unknown[] | XMLHttpRequest;
   /** What has arrived; the page reads it too. */
   answer?: Response | XMLHttpRequest | undefined;
@@ -36,10 +37,10 @@ export interface RequestsOptions {
 type End = (answer: Exchange['answer'], reason: string, size?: unknown) => void;
 
 /**
- * Captures `fetch` and `XMLHttpRequest`: how long they took and how they ended. The duration of a fetch ends with the headers of its
- * answer; that of an XMLHttpRequest begins when it is opened and ends with the body. The page gets the same arguments, results and
- * exceptions as without it. The SDK's own requests use the functions it found when it started and are not seen here. Nor is what has
- * no events: a synchronous XMLHttpRequest that fails, and one that is opened again before it has ended.
+ * Captures `fetch` and `XMLHttpRequest`: how long they took, how they ended, and how much was sent and came back. The duration of a
+ * fetch ends with the headers of its answer, that of an XMLHttpRequest with the body. The page gets the same arguments, results and
+ * exceptions as without it. The SDK's own requests use the functions it found when it started and are not seen here. Nor is an
+ * XMLHttpRequest that is opened again before it has ended, which has no events.
  */
 export function requests({ignore = [], onRequest, onAnswer}: RequestsOptions = {}): Integration {
   return {
@@ -55,7 +56,7 @@ export function requests({ignore = [], onRequest, onAnswer}: RequestsOptions = {
       });
 
       /** Undefined when the request is not to be captured. */
-      function begin(name: string, request: Exchange['request'], verb: unknown, address: unknown): End | undefined {
+      function begin(name: string, request: Exchange['request'], verb: unknown, address: unknown, body: any): End | undefined {
         const url = absoluteUrl(`${address}`);
         // Addresses that are their own content (`data:`, `blob:`) need no network.
         if (client.busy || !/^http/.test(url) || url.startsWith(client.endpoint) || matches(ignore, url)) return undefined;
@@ -64,7 +65,10 @@ export function requests({ignore = [], onRequest, onAnswer}: RequestsOptions = {
         const method = `${verb}`.toUpperCase();
         const target = bareUrl(url);
         const attributes: Exchange['attributes'] = {method, target};
-        const data: Properties = {url: scrubUrl(url)};
+        // Of a body what can be told without reading it: not of a form or a stream. Parameters have a `size`, too: their number.
+        const size = typeof body === 'string' || body instanceof URLSearchParams ? byteLength(`${body}`) : (body?.byteLength ?? (body?.slice && body.size));
+        // An XMLHttpRequest to GET leaves its body out.
+        const data: Properties = {url: scrubUrl(url), request_size: +(method !== 'GET' && size) || undefined};
         const exchange: Exchange = {kind: 'request', name, attributes, data, url, request, client};
         // What a hook requests itself is not captured: it would be asked about that again, without end.
         if (onRequest) client.ask(onRequest, exchange);
@@ -84,9 +88,12 @@ export function requests({ignore = [], onRequest, onAnswer}: RequestsOptions = {
           } catch {
             // The event is worth more than what a hook adds to it.
           }
-          const {failure} = attributes;
           client.capture(exchange, page);
-          client.addBreadcrumb({category: 'request', level: failure ? 'warning' : 'info', message: `${method} ${target} ${status || failure}`});
+          client.addBreadcrumb({
+            category: 'request',
+            level: attributes['failure'] ? 'warning' : 'info',
+            message: `${method} ${target} ${status || attributes['failure']}`,
+          });
         };
       }
 
@@ -97,7 +104,7 @@ export function requests({ignore = [], onRequest, onAnswer}: RequestsOptions = {
           run(() => {
             const [input = {}, init = {}] = args.map(Object);
             signal = init.signal ?? input.signal;
-            end = begin('fetch', args, init.method ?? input.method ?? 'GET', input.url ?? input);
+            end = begin('fetch', args, init.method ?? input.method ?? 'GET', input.url ?? input, init.body);
           });
           const result = original.apply(this, args);
           // What an older wrapper returns may be more than a promise: it is handed on as it is, unobserved.
@@ -118,29 +125,47 @@ export function requests({ignore = [], onRequest, onAnswer}: RequestsOptions = {
         },
       );
 
-      const ends = new WeakMap<XMLHttpRequest, End | undefined>();
+      /** The method and address of `open`, and what is to be told of the end once it is sent. */
+      const calls = new WeakMap<XMLHttpRequest, unknown[] & {end?: End | undefined}>();
       const settle = client.guard(({target, type, loaded}: Partial<ProgressEvent>) => {
         const xhr = target as XMLHttpRequest;
-        const end = ends.get(xhr);
+        const call = calls.get(xhr);
         // A listener before ours may already have sent the next request.
-        if (xhr.readyState > 3 && ends.delete(xhr)) end?.(xhr, type!, loaded);
+        if (xhr.readyState > 3 && calls.delete(xhr)) call!.end?.(xhr, type!, loaded);
       });
       const stopOpen = patch(XMLHttpRequest.prototype as any, 'open', (original) =>
         function (...args) {
           settle({target: this, type: 'error'});
           const result = original.apply(this, args);
           run(() => {
-            ends.set(this, begin('xhr', this, args[0], args[1]));
+            // The address as it is now: a URL object can be changed before it is sent.
+            calls.set(this, [args[0], `${args[1]}`]);
             // The same listener each time, so that an object that is used again has it once.
             for (const type of ['load', 'error', 'abort', 'timeout']) this.addEventListener(type, settle);
           });
           return result;
         },
       );
+      const stopSend = patch(XMLHttpRequest.prototype as any, 'send', (original) =>
+        function (...args) {
+          run(() => {
+            const call = calls.get(this);
+            // Once: a second `send` only throws.
+            if (call) call.end ??= begin('xhr', this, call[0], call[1], args[0]);
+          });
+          try {
+            return original.apply(this, args);
+          } finally {
+            // A synchronous request that fails throws, and has no events.
+            settle({target: this, type: 'error'});
+          }
+        },
+      );
 
       return () => {
         stopFetch();
         stopOpen();
+        stopSend();
       };
     },
   };

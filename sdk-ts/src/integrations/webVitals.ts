@@ -39,7 +39,7 @@ export function webVitals({attribution, softNavigations}: WebVitalsOptions = {})
       let before = page;
 
       const flush = (): void => {
-        pending.forEach(([event, page]) => client.capture(event, page));
+        pending.forEach((held) => client.capture(...held));
         pending.clear();
       };
       const report = client.guard((metric: MetricType) => {

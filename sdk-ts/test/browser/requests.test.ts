@@ -98,7 +98,7 @@ test('fetch: how it ended, how long it took, how large it was, and no secret', a
   const [cart] = events;
   expect(cart!.value).toBeGreaterThanOrEqual(149);
   expect(cart!.value).toBeLessThan(2_000);
-  expect(cart!.data).toEqual({url: `${scene.origin}/api/cart?token=[scrubbed]&step=2`, response_size: 12});
+  expect(cart!.data).toEqual({url: `${scene.origin}/api/cart?token=[scrubbed]&step=2`, request_size: 6, response_size: 12});
   expect(JSON.stringify(scene.sent(visit))).not.toContain('hunter2');
   expect([visit.problems, ours(visit)]).toEqual([[], []]);
 });
@@ -149,11 +149,21 @@ test('XMLHttpRequest: load, error, abort, timeout, again on the same object, and
     sync.open('GET', '/api/text?sync', false);
     sync.send();
     results.push([sync.status, sync.responseText]);
+    await new Promise((resolve) => setTimeout(resolve, 20));
     sync.open('GET', '/api/closed?sync', false);
     try { sync.send(); } catch (error) { results.push([error.name]); }
     try { sync.send(); } catch (error) { results.push([error.name]); }
+    const unopened = new XMLHttpRequest();
+    try { unopened.send(); } catch (error) { results.push([error.name]); }
     const unsent = new XMLHttpRequest();
-    try { unsent.send(); } catch (error) { results.push([error.name]); }
+    unsent.open('GET', '/api/text?unsent');
+    const patient = new XMLHttpRequest();
+    patient.open('GET', '/api/missing?patient');
+    await new Promise((resolve) => setTimeout(resolve, 1_500));
+    await new Promise((resolve) => {
+      patient.onload = resolve;
+      patient.send('left out');
+    });
     return results;`);
   expect(seen).toEqual([
     ['load', 200, 'é😀'],
@@ -169,7 +179,7 @@ test('XMLHttpRequest: load, error, abort, timeout, again on the same object, and
   ]);
   await visit.leave();
 
-  const events = await scene.events(visit, {count: 11});
+  const events = await scene.events(visit, {count: 13});
   expect(events.map((event) => `${brief(event)} ${new URL(event.data.url).search}`.trim())).toEqual([
     'xhr POST 200 /api/text ?password=[scrubbed]',
     'xhr GET 404 /api/missing http',
@@ -182,9 +192,14 @@ test('XMLHttpRequest: load, error, abort, timeout, again on the same object, and
     'xhr GET 404 /api/missing http ?chained',
     'xhr GET 200 /api/text ?instead',
     'xhr GET 200 /api/text ?sync',
+    'xhr GET /api/closed network ?sync',
+    'xhr GET 404 /api/missing http ?patient',
   ]);
-  expect(events[0]!.data).toMatchObject({response_size: 6});
+  expect(events[0]!.data).toMatchObject({request_size: 5, response_size: 6});
   expect(events[0]!.value).toBeGreaterThanOrEqual(99);
+  // From `send`, not from `open`; the body of a GET is not sent.
+  expect(events.at(-1)!.value).toBeLessThan(1_000);
+  expect(events.at(-1)!.data).not.toHaveProperty('request_size');
   expect(visit.problems).toEqual([]);
 });
 
@@ -241,6 +256,7 @@ test('bodies, streamed ones too, arrive byte for byte, with and without everythi
       'fetch PUT 200 /upload',
       'fetch GET 200 /download',
     ]);
+    expect(events.map(({data}) => data.request_size)).toEqual([1_000_000, 1_000_000, 8, undefined, undefined, undefined]);
     expect(visit.problems).toEqual([]);
   }
 });
