@@ -406,7 +406,7 @@ describe('exposure', () => {
     });
     const see = (ratio: number, selector = '#a'): void => {
       const target = document.querySelector(selector)!;
-      if (observed.has(target)) tell([{target, intersectionRatio: ratio, isIntersecting: ratio > 0}]);
+      if (observed.has(target)) tell([{target, time: performance.now(), intersectionRatio: ratio, isIntersecting: ratio > 0}]);
     };
     return {observed, see};
   }

@@ -19,17 +19,19 @@ export function exposure(): Integration {
       /** What the browser told last of the elements that are watched or were captured on this page view. */
       let told = new WeakMap<Element, IntersectionObserverEntry>();
       let delay: ReturnType<typeof setTimeout>;
+      /** When the page was hidden last, in ms since the load. */
+      let hiddenAt = 0;
 
       const judge = client.guard((entry: IntersectionObserverEntry) => {
         const {target} = entry;
         if (told.get(target) !== entry) return;
         intersections.unobserve(target);
-        // In the background nothing is seen; observed anew, the element is told of again once the page is drawn again.
-        if (document.visibilityState === 'hidden') return intersections.observe(target);
+        // A look at another tab is a break; observed anew, the element is told of again once the page is drawn again.
+        if (entry.time <= hiddenAt) return intersections.observe(target);
         client.capture({
           kind: 'exposure',
-          name: target.getAttribute(ATTRIBUTE) || undefined,
           attributes: {target: selector(target)},
+          name: target.getAttribute(ATTRIBUTE) || undefined,
         });
       });
       const intersections = new IntersectionObserver(
@@ -54,16 +56,18 @@ export function exposure(): Integration {
       });
       const stop = (): void => {
         clearTimeout(delay);
+        told = new WeakMap();
         mutations.disconnect();
         intersections.disconnect();
-        told = new WeakMap();
       };
 
       search();
       client.onLeave((hidden) => {
-        if (hidden) return;
-        stop();
-        search();
+        if (hidden) hiddenAt = performance.now();
+        else {
+          stop();
+          search();
+        }
       });
       return stop;
     },

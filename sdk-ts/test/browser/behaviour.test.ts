@@ -1,5 +1,6 @@
 import {afterAll, beforeAll, expect, test} from 'vitest';
-import {startScene, type Scene, type StoredEvent, type Visit} from './receiver.js';
+import {hide, show} from './desktop.js';
+import {startScene, type Scene, type StoredEvent} from './receiver.js';
 
 let scene: Scene;
 beforeAll(async () => {
@@ -18,16 +19,7 @@ const of = (events: StoredEvent[], kind: string): StoredEvent[] => events.filter
 const targets = (events: StoredEvent[], kind: string): string[] => of(events, kind).map(({target}) => target);
 const sum = (numbers: number[]): number => numbers.reduce((total, number) => total + number, 0);
 
-/**
- * What a tab that goes to the background does. Headless Chromium has no window that could be covered or minimised, so the
- * state is overridden and the event fired; leaving and the back/forward cache, below, are the browser's own.
- */
-const show = ({page}: Visit, state: 'hidden' | 'visible'): Promise<void> =>
-  page.evaluate((state) => {
-    if (state === 'hidden') Object.defineProperty(document, 'visibilityState', {value: state, configurable: true});
-    else delete (document as any).visibilityState;
-    document.dispatchEvent(new Event('visibilitychange', {bubbles: true}));
-  }, state);
+const wait = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 test('page views: load, push, replace, pop, a step within the page and back/forward cache, each once, with a wrapper below and above', async () => {
   const visit = await scene.visit({
@@ -118,6 +110,37 @@ test('page views: a router is one view per navigation, its bookkeeping none', as
     ['pop', '/router/cart'],
   ]);
   expect(visit.problems).toEqual([]);
+});
+
+test('page views: a prerendered page is viewed when it is shown, once, and only then is time spent on it', async () => {
+  const page = await scene.prerender({script: running('pageViews', 'timeOnPage', 'scrollDepth')});
+  await wait(1_500);
+  const shownAt = Date.now();
+  await page.activate();
+  await wait(600);
+  expect(await page.problems()).toEqual([]);
+  await page.close();
+  const events = await scene.events(page, {count: 3});
+  const [view] = of(events, 'page_view');
+  expect(events.map(({kind, attributes}) => [kind, attributes['navigation_type']]).sort()).toEqual([
+    ['page_view', 'prerender'],
+    ['scroll_depth', undefined],
+    ['time_on_page', undefined],
+  ]);
+  expect(view!.time).toBeGreaterThanOrEqual(shownAt - 1);
+  const [{value}] = of(events, 'time_on_page') as [StoredEvent];
+  expect(value).toBeGreaterThanOrEqual(500);
+  expect(value).toBeLessThan(1_400);
+});
+
+test('page views: a page that is prerendered and never shown is none', async () => {
+  const page = await scene.prerender({script: running('pageViews', 'timeOnPage', 'scrollDepth', 'webVitals', 'navigationTiming')});
+  // What a test says it captures is captured, to tell that the page could.
+  await page.evaluate(() => (globalThis as any).client.capture({kind: 'track', name: 'prerendered'}));
+  await wait(6_000);
+  await page.close();
+  const events = await scene.events(page, {count: 1});
+  expect(events.map(({name}) => name)).toEqual(['prerendered']);
 });
 
 test('clicks: one per click, also on labels and in shadow roots; private texts stay where they are', async () => {
@@ -271,16 +294,16 @@ test('forms: sent once, with how and where to, never with what', async () => {
 });
 
 test('time on page: what was visible, per page view, with the rest sent again after a return', async () => {
-  const visit = await scene.visit({script: running('pageViews', 'timeOnPage')});
+  const visit = await scene.visit({context: await scene.desktop(), script: running('pageViews', 'timeOnPage')});
   const {page} = visit;
   await page.waitForTimeout(500);
-  await show(visit, 'hidden');
+  await hide(page);
   await page.waitForTimeout(2_000);
-  await show(visit, 'visible');
+  await show(page);
   await page.waitForTimeout(300);
   await page.evaluate(() => history.pushState(null, '', '/second'));
   await page.waitForTimeout(400);
-  // The browser's own: hidden, frozen and shown again from the back/forward cache.
+  // Hidden, frozen and shown again from the back/forward cache.
   await page.goto(scene.origin + '/elsewhere');
   await page.waitForTimeout(2_000);
   await page.goBack({waitUntil: 'commit'});
@@ -299,8 +322,28 @@ test('time on page: what was visible, per page view, with the rest sent again af
   }
 });
 
+test('time on page: a tab behind has none until it is shown; each time it is seen is as long as the browser says', async () => {
+  const visit = await scene.visit({context: await scene.desktop(), behind: true, script: running('timeOnPage')});
+  await wait(1_000);
+  for (const ms of [600, 1_200]) {
+    await show(visit.page);
+    await wait(ms);
+    await hide(visit.page);
+    await wait(1_500);
+  }
+  const states = await visit.page.evaluate(() => performance.getEntriesByType('visibility-state').map(({name, startTime}) => [name, startTime] as const));
+  await visit.page.close();
+  expect(states.map(([name]) => name)).toEqual(['hidden', 'visible', 'hidden', 'visible', 'hidden']);
+  const seen = (index: number): number => states[index + 1]![1] - states[index]![1];
+  const times = (await scene.events(visit, {count: 2})).map(({value}) => value!);
+  expect(times).toHaveLength(2);
+  // The browser notes the moment a little before it tells the page.
+  expect(Math.abs(times[0]! - seen(1))).toBeLessThan(100);
+  expect(Math.abs(times[1]! - seen(3))).toBeLessThan(100);
+});
+
 test('scroll depth: the deepest point of each page view, once, and again when it gets deeper', async () => {
-  const visit = await scene.visit({script: running('pageViews', 'scrollDepth'), body: '<div style="height:7200px;background:linear-gradient(red,blue)"></div>', contextOptions: {viewport: {width: 800, height: 720}}});
+  const visit = await scene.visit({script: running('pageViews', 'scrollDepth'), body: '<div style="height:7200px;background:linear-gradient(red,blue)"></div>', context: await scene.desktop()});
   const {page} = visit;
   const measured = async (): Promise<number> =>
     page.evaluate(() => Math.round(((scrollY + document.documentElement.clientHeight) / document.documentElement.scrollHeight) * 100));
@@ -312,10 +355,10 @@ test('scroll depth: the deepest point of each page view, once, and again when it
   };
   const deepest = await wheel(2_880);
   await wheel(-1_440);
-  await show(visit, 'hidden');
-  await show(visit, 'visible');
-  await show(visit, 'hidden');
-  await show(visit, 'visible');
+  for (let i = 0; i < 2; i++) {
+    await hide(page);
+    await show(page);
+  }
   const deeper = await wheel(4_320);
   await page.evaluate(() => {
     history.pushState(null, '', '/short');
@@ -358,6 +401,42 @@ test('exposure: half of it for a second, once per page view, also what comes lat
     ['exposure', '#below', 1],
     ['late', '#late', 0],
   ]);
+});
+
+test('exposure: what is on a page that nobody looks at is not seen', async () => {
+  const body = '<div data-monitor-expose="banner" style="height:100px">Banner</div>';
+  const visit = await scene.visit({context: await scene.desktop(), behind: true, script: running('exposure'), body});
+  await wait(2_500);
+  await show(visit.page);
+  await wait(300);
+  await hide(visit.page);
+  await wait(3_000);
+  const shownAt = Date.now();
+  await show(visit.page);
+  await wait(2_000);
+  await visit.leave();
+  const [banner, ...more] = await scene.events(visit);
+  expect(more).toEqual([]);
+  expect(banner).toMatchObject({name: 'banner', target: 'div'});
+  expect(banner!.time - shownAt).toBeGreaterThanOrEqual(1_000);
+});
+
+test('exposure: half a second, a look at another tab, and half a second more are no second', async () => {
+  const body = '<div data-monitor-expose="banner" style="height:100px">Banner</div>';
+  const visit = await scene.visit({context: await scene.desktop(), script: running('exposure'), body});
+  let shownAt = 0;
+  for (let i = 0; i < 3; i++) {
+    await wait(300);
+    await hide(visit.page);
+    await wait(500);
+    shownAt = Date.now();
+    await show(visit.page);
+  }
+  await wait(2_500);
+  await visit.leave();
+  const [banner, ...more] = await scene.events(visit);
+  expect(more).toEqual([]);
+  expect(banner!.time - shownAt).toBeGreaterThanOrEqual(1_000);
 });
 
 test('declarative: the innermost declaration of its event, with its properties', async () => {

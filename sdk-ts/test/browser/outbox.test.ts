@@ -1,4 +1,5 @@
 import {afterAll, afterEach, beforeAll, expect, test} from 'vitest';
+import {hide, show} from './desktop.js';
 import {startScene, type Scene, type StoredEvent, type Visit, type VisitOptions} from './receiver.js';
 
 let scene: Scene;
@@ -102,6 +103,68 @@ test('what a crash in an outage left is sent once its page was silent for three 
       }),
   });
   expect(names(await scene.events(first))).toEqual(['crash']);
+});
+
+test('a tab sends what it has when it is hidden, goes on behind others, and loses nothing when it is closed there', async () => {
+  const visit = await open({context: await scene.desktop()});
+  await track(visit, 'seen');
+  await hide(visit.page);
+  // Sooner than what waits for more events is sent.
+  await until(() => scene.sent(visit).length === 1, 2_000);
+  expect(names(await scene.events(visit))).toEqual(['seen']);
+  await track(visit, 'behind');
+  expect(names(await scene.events(visit, {count: 2}))).toEqual(['behind', 'seen']);
+  await track(visit, 'last');
+  await visit.page.close({runBeforeUnload: true});
+  const next = await again(visit);
+  expect(names(await scene.events(visit, {count: 3, settle: 6_000}))).toEqual(['behind', 'last', 'seen']);
+  await until(async () => (await stored(next)) === 0);
+  expect([...visit.problems, ...next.problems]).toEqual([]);
+});
+
+test('of a tab that is hidden in an outage each event is stored once, whether it is closed or shown again', async () => {
+  const closed = await open({context: await scene.desktop()});
+  const shown = await again(closed);
+  scene.faults.reset();
+  await track(shown, 'shown');
+  await hide(shown.page);
+  await show(closed.page);
+  await track(closed, 'closed');
+  await hide(closed.page);
+  await closed.page.waitForTimeout(3_000);
+  await closed.page.close({runBeforeUnload: true});
+  scene.faults.heal();
+  // What is hidden may be sent by others: here by the next page, and by the tab itself.
+  const next = await again(closed);
+  await show(shown.page);
+  await track(shown, 'back');
+  expect(names(await scene.events(closed, {count: 3, settle: 9_000}))).toEqual(['back', 'closed', 'shown']);
+  await until(async () => (await stored(next)) === 0);
+  expect([...closed.problems, ...shown.problems, ...next.problems]).toEqual([]);
+});
+
+test('what a prerendered page could not send is stored once when it is shown', async () => {
+  scene.faults.reset();
+  const page = await scene.prerender({script});
+  await page.evaluate(() => (window as any).track('prerendered'));
+  await new Promise((resolve) => setTimeout(resolve, 3_000));
+  scene.faults.heal();
+  await page.activate();
+  await page.evaluate(() => (window as any).track('shown'));
+  expect(names(await scene.events(page, {count: 2, settle: 9_000}))).toEqual(['prerendered', 'shown']);
+  expect(await page.problems()).toEqual([]);
+});
+
+test('what a page that was prerendered in vain could not send is sent by the next visit', async () => {
+  scene.faults.reset();
+  const page = await scene.prerender({script});
+  await page.evaluate(() => (window as any).track('prerendered'));
+  await new Promise((resolve) => setTimeout(resolve, 3_000));
+  await page.close();
+  scene.faults.heal();
+  const next = await open({context: await page.attach(), release: page.release});
+  expect(names(await scene.events(page, {settle: 6_000}))).toEqual(['prerendered']);
+  await until(async () => (await stored(next)) === 0);
 });
 
 test('an answer that is lost means a repeat, which the receiver stores once; also from another page', async () => {

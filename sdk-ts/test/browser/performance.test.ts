@@ -1,6 +1,7 @@
 import type {Page} from 'playwright-core';
 import {afterAll, beforeAll, expect, test} from 'vitest';
-import {startScene, type Scene, type StoredEvent, type Visit} from './receiver.js';
+import {hide, show} from './desktop.js';
+import {startScene, type Scene, type StoredEvent} from './receiver.js';
 
 let scene: Scene;
 beforeAll(async () => {
@@ -27,30 +28,21 @@ const vitals = watching('pageViews()', 'webVitals({attribution})');
 const busy = '<script src="/busy.js"></script>';
 const named = (events: StoredEvent[], name: string): StoredEvent[] => events.filter((event) => event.name === name);
 
-/** Lets the test see every entry that the browser tells of; its own buffer has no events below 104 ms. */
-async function recorded(page: Page): Promise<void> {
-  await page.addInitScript(() => {
-    const seen: PerformanceEntry[] = ((globalThis as any).seen = []);
-    const observer = new PerformanceObserver((list) => seen.push(...list.getEntries()));
-    for (const type of PerformanceObserver.supportedEntryTypes) observer.observe({type, buffered: true, durationThreshold: 16} as PerformanceObserverInit);
-  });
+/** Runs in the page: keeps every entry that the browser tells of; its own buffer has no events below 104 ms. */
+function record(): void {
+  const seen: PerformanceEntry[] = ((globalThis as any).seen = []);
+  const observer = new PerformanceObserver((list) => seen.push(...list.getEntries()));
+  for (const type of PerformanceObserver.supportedEntryTypes) observer.observe({type, buffered: true, durationThreshold: 16} as PerformanceObserverInit);
 }
+const recorded = (page: Page): Promise<unknown> => page.addInitScript(record);
 
-async function entries(page: Page, type: string): Promise<any[]> {
-  return page.evaluate((type) => (globalThis as any).seen.filter(({entryType}: PerformanceEntry) => entryType === type).map((entry: any) => ({...entry.toJSON(), hadRecentInput: entry.hadRecentInput, interactionId: entry.interactionId})), type);
-}
+const entries = async (page: {evaluate(run: () => unknown): Promise<any>}, type: string): Promise<any[]> => {
+  const seen = await page.evaluate(() => (globalThis as any).seen.map((entry: any) => ({...entry.toJSON(), hadRecentInput: entry.hadRecentInput, interactionId: entry.interactionId})));
+  return seen.filter(({entryType}: PerformanceEntry) => entryType === type);
+};
 
 /** Waits until the browser has told of a click: when it has painted what the click changed. */
 const interacted = (page: Page): Promise<unknown> => page.waitForFunction(() => (globalThis as any).seen.some(({name, interactionId}: PerformanceEventTiming) => name === 'click' && interactionId), undefined, {polling: 50, timeout: 10_000});
-
-/** Hides or shows the page as another tab on top of it would. */
-async function setVisibility(visit: Visit, state: 'hidden' | 'visible'): Promise<void> {
-  await visit.page.evaluate((state) => {
-    if (state === 'hidden') Object.defineProperty(document, 'visibilityState', {configurable: true, get: () => state});
-    else delete (document as {visibilityState?: string}).visibilityState;
-    document.dispatchEvent(new Event('visibilitychange', {bubbles: true}));
-  }, state);
-}
 
 test('the vitals of a load are those of the browser, to a millisecond', async () => {
   // Chromium takes an image of few bytes for a placeholder, which is no content.
@@ -105,34 +97,66 @@ test('the vitals of a load are those of the browser, to a millisecond', async ()
   expect(visit.problems).toEqual([]);
 });
 
-test('a page that was hidden from the start has neither paints nor CLS', async () => {
+test('a page that is loaded in a tab behind has neither paints nor CLS, also when it is shown later', async () => {
   const visit = await scene.visit({
-    script: vitals,
-    prepare: (page) => page.addInitScript(() => Object.defineProperty(document, 'visibilityState', {configurable: true, get: () => 'hidden'})),
+    context: await scene.desktop(),
+    behind: true,
+    script: watching('pageViews()', 'webVitals({attribution})', 'navigationTiming()', 'blockingTime()'),
+    prepare: recorded,
+    head: busy,
+    body: '<div id="late"></div><h1>Shop</h1><button id="buy" onclick="busy(60); this.textContent += 1">Buy</button>',
   });
   await visit.page.waitForTimeout(300);
+  await show(visit.page);
+  await visit.page.waitForTimeout(700);
+  await visit.page.evaluate(() => { document.getElementById('late')!.style.height = '100px'; });
+  await visit.page.waitForTimeout(200);
+  await visit.page.click('#buy');
+  await interacted(visit.page);
+  for (const type of ['paint', 'largest-contentful-paint', 'layout-shift']) expect(await entries(visit.page, type), type).not.toEqual([]);
   await visit.leave();
-  const stored = await scene.events(visit, {count: 2});
-  expect(stored.map(({name}) => name).sort()).toEqual(['TTFB', 'page_view']);
-  expect(named(stored, 'TTFB')[0]!.data.visibility).toBe('hidden');
+  const stored = await scene.events(visit, {count: 4});
+  expect(stored.map(({name}) => name).sort()).toEqual(['INP', 'TTFB', 'navigation', 'page_view']);
+  for (const {name, data} of stored) expect(data.visibility, name).toBe(name === 'page_view' ? undefined : 'hidden');
+  expect(visit.problems).toEqual([]);
+});
+
+test('a tab that is hidden has sent its vitals while it is hidden, and a larger paint after it is none of them', async () => {
+  const visit = await scene.visit({context: await scene.desktop(), script: vitals, prepare: recorded, body: '<p id="small">Shop</p><p id="late"></p>'});
+  await visit.page.waitForTimeout(500);
+  const [first, ...others] = await entries(visit.page, 'largest-contentful-paint');
+  await hide(visit.page);
+  const sent = await scene.events(visit, {count: 6});
+  expect(await visit.page.evaluate(() => document.visibilityState)).toBe('hidden');
+  await show(visit.page);
+  await visit.page.evaluate(() => { document.getElementById('late')!.textContent = 'much text '.repeat(200); });
+  await visit.page.waitForTimeout(500);
+  expect(await entries(visit.page, 'largest-contentful-paint')).toHaveLength(2);
+  await visit.leave();
+
+  expect(others).toEqual([]);
+  expect(sent.map(({name}) => name).sort()).toEqual(['CLS', 'FCP', 'FP', 'LCP', 'TTFB', 'page_view']);
+  expect(named(sent, 'LCP')[0]).toMatchObject({target: '#small', value: expect.closeTo(first.startTime, 0), data: {visibility: 'visible'}});
+  expect(await scene.events(visit, {count: 7, timeout: 1_500})).toEqual(sent);
 });
 
 test('CLS and INP that grow after the page was shown again are sent again, with the same id', async () => {
-  const visit = await scene.visit({script: vitals, prepare: recorded, head: busy, body: '<div id="late"></div><h1>Shop</h1><button id="buy" onclick="busy(+this.dataset.ms); this.textContent += 1" data-ms="60">Buy</button>'});
+  const visit = await scene.visit({context: await scene.desktop(), script: vitals, prepare: recorded, head: busy, body: '<div id="late"></div><h1>Shop</h1><button id="buy" onclick="busy(+this.dataset.ms); this.textContent += 1" data-ms="60">Buy</button>'});
   await visit.page.waitForTimeout(200);
   await visit.page.click('#buy');
   await visit.page.waitForTimeout(700);
   await visit.page.evaluate(() => { document.getElementById('late')!.style.height = '100px'; });
   await visit.page.waitForTimeout(200);
-  await setVisibility(visit, 'hidden');
-  await setVisibility(visit, 'visible');
+  await hide(visit.page);
+  await show(visit.page);
   await visit.page.evaluate(() => { document.getElementById('buy')!.dataset['ms'] = '150'; });
   await visit.page.click('#buy');
   await visit.page.waitForTimeout(1_200);
   await visit.page.evaluate(() => { document.getElementById('late')!.style.height = '400px'; });
   await visit.page.waitForTimeout(200);
   const shifts = await entries(visit.page, 'layout-shift');
-  const interactions = await entries(visit.page, 'event');
+  // Moving the pointer is none, however long it took.
+  const interactions = (await entries(visit.page, 'event')).filter(({interactionId}) => interactionId);
   await visit.leave();
 
   const stored = await scene.events(visit, {count: 9});
@@ -187,6 +211,41 @@ test('a restore from the back/forward cache has vitals of its own, on its own pa
     expect(own.every(({data}) => data.visibility === 'visible')).toBe(true);
   }
   expect(stored).toHaveLength(11);
+});
+
+test('the vitals of a page that was prerendered count from when it was shown', async () => {
+  scene.routes['/wide.css'] = {body: 'h1 { font-size: 40px }', delay: 200};
+  const page = await scene.prerender({
+    script: watching('pageViews()', 'webVitals({attribution})', 'navigationTiming()'),
+    head: `<script>(${record})();</script><link rel="stylesheet" href="/wide.css">`,
+    body: `<h1>Shop</h1><p id="late"></p><script>
+      document.addEventListener('prerenderingchange', () => setTimeout(() => { late.textContent = 'much text '.repeat(200); }, 300));
+    </script>`,
+  });
+  await new Promise((resolve) => setTimeout(resolve, 1_000));
+  expect(scene.sent(page)).toEqual([]);
+  await page.activate();
+  await new Promise((resolve) => setTimeout(resolve, 1_000));
+  const [paint, lcp, [navigation]] = [await entries(page, 'paint'), await entries(page, 'largest-contentful-paint'), await entries(page, 'navigation')];
+  expect(await page.problems()).toEqual([]);
+  await page.close();
+
+  const stored = await scene.events(page, {count: 7});
+  expect(stored.map(({name}) => name).sort()).toEqual(['CLS', 'FCP', 'FP', 'LCP', 'TTFB', 'navigation', 'page_view']);
+  expect(new Set(stored.map(({attributes}) => attributes['navigation_type']))).toEqual(new Set(['prerender']));
+  expect(new Set(stored.map(({page}) => page)).size).toBe(1);
+  const {activationStart, loadEventEnd, requestStart, responseStart} = navigation;
+  const shown = ({startTime}: PerformanceEntry): unknown => expect.closeTo(startTime - activationStart, 0);
+  expect(activationStart).toBeGreaterThan(1_000);
+  expect(loadEventEnd).toBeGreaterThan(200);
+  expect(named(stored, 'FP')[0]!.value).toEqual(shown(paint.find(({name}) => name === 'first-paint')));
+  expect(named(stored, 'FCP')[0]!.value).toEqual(shown(paint.find(({name}) => name === 'first-contentful-paint')));
+  expect(named(stored, 'LCP')[0]).toMatchObject({target: '#late', value: shown(lcp.at(-1)), data: {visibility: 'visible'}});
+  expect(named(stored, 'LCP')[0]!.value).toBeGreaterThanOrEqual(300);
+  expect(named(stored, 'TTFB')[0]).toMatchObject({value: 0, data: {visibility: 'visible'}});
+  // It was loaded before anybody waited for it; what the network took is as it was.
+  const load = {load: 0, dom_interactive: 0, dom_complete: 0, request: expect.closeTo(responseStart - requestStart, 0), visibility: 'visible'};
+  expect(named(stored, 'navigation')[0]).toMatchObject({value: 0, data: load});
 });
 
 const SPA = `<nav><button id="go">Next</button></nav><main><h1>Home</h1></main>
@@ -320,11 +379,38 @@ test('blocking time and time to interactive are those of the long tasks that wer
   expect(named(stored, 'TBT')[0]!.rating).toBe(tbt > 600 ? 'poor' : tbt > 200 ? 'needs-improvement' : 'good');
 });
 
+test('what a page did before it was shown has blocked nobody', async () => {
+  const page = await scene.prerender({
+    script: watching('blockingTime()'),
+    head: `${busy}<script>(${record})();</script>`,
+    body: `<h1>Shop</h1><script>
+      busy(400);
+      performance.measure('early');
+      document.addEventListener('prerenderingchange', () => setTimeout(() => busy(180), 500));
+    </script>`,
+  });
+  await new Promise((resolve) => setTimeout(resolve, 1_000));
+  await page.activate();
+  await new Promise((resolve) => setTimeout(resolve, 8_000));
+  const [tasks, paint, [{activationStart}], [early]] = [await entries(page, 'longtask'), await entries(page, 'paint'), await entries(page, 'navigation'), await entries(page, 'measure')];
+  await page.close();
+  const stored = await scene.events(page, {count: 2});
+  const {tti, tbt} = expectedBlocking(paint.find(({name}) => name === 'first-contentful-paint').startTime, 0, tasks);
+  expect(early.duration).toBeGreaterThanOrEqual(400);
+  expect(early.duration).toBeLessThan(activationStart);
+  expect(stored.map(({name, value, attributes}) => [name, value, attributes['navigation_type']]).sort()).toEqual([
+    ['TBT', expect.closeTo(tbt, 0), 'prerender'],
+    ['TTI', expect.closeTo(tti - activationStart, 0), 'prerender'],
+  ]);
+  expect(tbt).toBeGreaterThanOrEqual(130);
+  expect(tbt).toBeLessThan(400);
+});
+
 test('a page that is hidden before it came to rest has neither, nor later', async () => {
-  const visit = await scene.visit({script: watching('blockingTime()', 'navigationTiming()'), head: busy, body: LOOPS});
+  const visit = await scene.visit({context: await scene.desktop(), script: watching('blockingTime()', 'navigationTiming()'), head: busy, body: LOOPS});
   await visit.page.waitForTimeout(2_000);
-  await setVisibility(visit, 'hidden');
-  await setVisibility(visit, 'visible');
+  await hide(visit.page);
+  await show(visit.page);
   await visit.page.waitForTimeout(7_000);
   await visit.leave();
   const stored = await scene.events(visit, {count: 1});

@@ -34,6 +34,9 @@
  * - **Faults**: between page and receiver stands a proxy that records every envelope and its answer in `scene.envelopes`, and
  *   that can be told to misbehave: `scene.faults`. `scene.stopReceiver()` and `scene.startReceiver()` make an outage with
  *   connections that are refused; ports and data stay.
+ * - **Visibility**: Playwright's pages are visible whatever happens. `scene.desktop()` is the context of a browser whose tabs are
+ *   hidden and shown by the browser itself: `hide(visit.page)` and `show(visit.page)` of desktop.ts. `scene.prerender()` opens a
+ *   page that the browser prerenders.
  *
  * `MONITOR_QUICKSTART` names another receiver than the debug build of the `quickstart` example, `CHROMIUM` another browser.
  */
@@ -47,6 +50,8 @@ import {fileURLToPath} from 'node:url';
 import {gunzipSync} from 'node:zlib';
 import {build} from 'esbuild';
 import {chromium, type BrowserContext, type BrowserContextOptions, type Page} from 'playwright-core';
+import {onTestFinished} from 'vitest';
+import {executablePath, flags, openBehind, startDesktop, type Desktop} from './desktop.js';
 
 /** What is answered at a path: a text is an HTML page. */
 export type Route = string | Answer | ((request: IncomingMessage, response: ServerResponse) => void);
@@ -145,6 +150,8 @@ export interface VisitOptions {
   contextOptions?: BrowserContextOptions;
   /** The release of an earlier visit, to count their events together. */
   release?: string;
+  /** Loads the page in a tab behind the one that is in front. For a context of `desktop`. */
+  behind?: boolean;
   /** Called before the page is loaded: `page.addInitScript`, `page.route`, `page.on`. */
   prepare?: (page: Page) => Promise<unknown> | void;
 }
@@ -164,6 +171,23 @@ export interface Visit {
   leave(): Promise<void>;
 }
 
+/** A page that the browser loads before its user wants it. No debugger knows of it: the page asks what it should do. */
+export interface Prerendered {
+  readonly release: string;
+  /** Address of the page. */
+  readonly url: string;
+  /** Runs a function in the page, whether it is shown yet or not. */
+  evaluate<T>(run: () => T | Promise<T>): Promise<T>;
+  /** Errors that nobody in the page caught. */
+  problems(): Promise<string[]>;
+  /** Goes to the page, which the browser has only to show. */
+  activate(): Promise<void>;
+  /** Closes the tab: of the page, or of the one that wanted it prerendered. */
+  close(): Promise<void>;
+  /** Attaches Playwright to its window, for other pages of the same visitor: the page itself is none that Playwright knows. */
+  attach(): Promise<BrowserContext>;
+}
+
 export interface Scene {
   /** Where pages live: `http://127.0.0.1:…` without a slash at the end. */
   readonly origin: string;
@@ -180,6 +204,10 @@ export interface Scene {
   readonly envelopes: SentEnvelope[];
   readonly faults: Faults;
   visit(options?: VisitOptions): Promise<Visit>;
+  /** The context of a new browser with one window, whose tabs are visible, hidden and throttled as people's are. It ends with the test. */
+  desktop(): Promise<BrowserContext>;
+  /** Opens a page with a speculation rule in a new browser, and waits until the page that the rule names is prerendered. */
+  prerender(options: Pick<VisitOptions, 'script' | 'head' | 'body'>): Promise<Prerendered>;
   /** The bundled form of a script: what `visit` puts into the page, for routes of the test's own. */
   bundle(script: string, release: string): Promise<string>;
   /**
@@ -201,17 +229,6 @@ export interface Scene {
 const here = fileURLToPath(new URL('.', import.meta.url));
 const quickstart = process.env['MONITOR_QUICKSTART'] ?? join(here, '../../../target/debug/examples/quickstart');
 
-const flags = [
-  '--headless',
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-];
-
 /** Starts everything; takes a second or two. One scene per test file is enough. */
 export async function startScene(): Promise<Scene> {
   const data = await mkdtemp(join(tmpdir(), 'monitor-browser-'));
@@ -220,7 +237,7 @@ export async function startScene(): Promise<Scene> {
   const proxy = faultProxy(listen);
   await listenOn(proxy.server, front);
   const browser = await chromium.launch({
-    executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium',
+    executablePath,
     // Playwright switches the back/forward cache off; real users have it.
     ignoreDefaultArgs: ['--disable-back-forward-cache'],
     args: flags,
@@ -251,6 +268,30 @@ export async function startScene(): Promise<Scene> {
   let visits = 0;
   const unique = Date.now().toString(36);
 
+  /** Makes the routes of a page. */
+  const serve = async ({script, head = '', body = '<h1>Shop</h1>', headers = {}, path, release}: VisitOptions): Promise<{release: string; path: string}> => {
+    const number = ++visits;
+    release ??= `test-${unique}-${number}`;
+    path ??= `/visit-${number}`;
+    let tag = '';
+    if (script !== undefined) {
+      const source = `/visit-${number}.js`;
+      routes[source] = {body: await wrapped(script, release)};
+      tag = `<script src="${source}"></script>`;
+    }
+    routes[path.replace(/[?#].*/s, '')] = {
+      headers: {'content-type': 'text/html; charset=utf-8', ...headers},
+      body: `<!doctype html><html lang="en"><head><title>Shop</title><link rel="icon" href="data:,">${head}${tag}</head><body>${body}</body></html>`,
+    };
+    return {release, path};
+  };
+
+  const newDesktop = async (): Promise<Desktop> => {
+    const desktop = await startDesktop();
+    onTestFinished(() => desktop.stop());
+    return desktop;
+  };
+
   const scene: Scene = {
     origin,
     otherOrigin,
@@ -262,22 +303,10 @@ export async function startScene(): Promise<Scene> {
     faults: proxy.faults,
     bundle: wrapped,
 
-    async visit({script, head = '', body = '<h1>Shop</h1>', headers = {}, path, context, contextOptions, release, prepare} = {}) {
-      const number = ++visits;
-      release ??= `test-${unique}-${number}`;
-      path ??= `/visit-${number}`;
-      let tag = '';
-      if (script !== undefined) {
-        const source = `/visit-${number}.js`;
-        routes[source] = {body: await wrapped(script, release)};
-        tag = `<script src="${source}"></script>`;
-      }
-      routes[path.replace(/[?#].*/s, '')] = {
-        headers: {'content-type': 'text/html; charset=utf-8', ...headers},
-        body: `<!doctype html><html lang="en"><head><title>Shop</title><link rel="icon" href="data:,">${head}${tag}</head><body>${body}</body></html>`,
-      };
+    async visit({context, contextOptions, behind, prepare, ...options} = {}) {
+      const {release, path} = await serve(options);
       context ??= await browser.newContext(contextOptions);
-      const page = await context.newPage();
+      const page = await (behind ? openBehind(context) : context.newPage());
       const problems: string[] = [];
       const said: string[] = [];
       page.on('pageerror', (error) => problems.push(String(error)));
@@ -295,6 +324,35 @@ export async function startScene(): Promise<Scene> {
         console: said,
         leave: async () => {
           await page.goto('about:blank');
+        },
+      };
+    },
+
+    desktop: async () => (await newDesktop()).attach(),
+
+    async prerender({head = '', ...options}) {
+      const number = ++visits;
+      const control = remote(`/remote-${number}`, routes);
+      const {release, path} = await serve({...options, head: control.head + head});
+      const go = `/go-${number}`;
+      const going = new Promise<ServerResponse>((resolve) => (routes[go] = (_request, response) => resolve(response)));
+      const rule = JSON.stringify({prerender: [{urls: [path], eagerness: 'immediate'}]});
+      const {path: from} = await serve({
+        head: `<script>fetch('${go}').then(() => location.assign('${path}'))</script><script type="speculationrules">${rule}</script>`,
+      });
+      const desktop = await newDesktop();
+      const close = await desktop.open(origin + from);
+      if (!(await control.evaluate(() => document.prerendering))) throw new Error('the page was not prerendered');
+      return {
+        release,
+        url: origin + path,
+        evaluate: control.evaluate,
+        problems: () => control.evaluate(() => (globalThis as any).problems),
+        close,
+        attach: desktop.attach,
+        async activate() {
+          (await going).end();
+          await control.evaluate(() => new Promise((shown) => (document.prerendering ? document.addEventListener('prerenderingchange', shown) : shown(0))).then(() => 0));
         },
       };
     },
@@ -336,6 +394,48 @@ export async function startScene(): Promise<Scene> {
     },
   };
   return scene;
+}
+
+/** Runs functions in a page that has `head`: once it is loaded, the page asks for one after the other. */
+function remote(path: string, routes: Record<string, Route>): {head: string; evaluate(run: () => unknown): Promise<any>} {
+  type Answer = {value?: unknown; error?: string};
+  const left: {source: string; done: (answer: Answer) => void}[] = [];
+  let current: (typeof left)[number] | undefined;
+  let asking: ServerResponse | undefined;
+  const next = (): void => {
+    if (!asking || !left.length) return;
+    current = left.shift()!;
+    asking.end(current.source);
+    asking = undefined;
+  };
+  routes[path] = (request, response) =>
+    void collect(request).then((body) => {
+      if (body.length) current?.done(parsed(body) as Answer);
+      asking = response;
+      next();
+    });
+  return {
+    head: `<script>
+      var problems = [];
+      addEventListener('error', ({message}) => problems.push(message));
+      addEventListener('unhandledrejection', ({reason}) => problems.push(String(reason)));
+      addEventListener('load', async () => {
+        for (let body; ; ) {
+          const source = await (await fetch('${path}', {method: 'POST', body})).text();
+          body = await Promise.resolve().then(() => (0, eval)(source)()).then((value) => JSON.stringify({value}), (error) => JSON.stringify({error: String(error)}));
+        }
+      });
+    </script>`,
+    async evaluate(run) {
+      const {value, error} = await new Promise<Answer>((done, fail) => {
+        const timer = setTimeout(() => fail(new Error('the page did not answer')), 20_000);
+        left.push({source: `(${run})`, done: (answer) => (clearTimeout(timer), done(answer))});
+        next();
+      });
+      if (error) throw new Error(error);
+      return value;
+    },
+  };
 }
 
 interface Receiver {
