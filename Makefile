@@ -4,7 +4,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .PHONY: help demo test check bench faults clean assets engine browser screenshot \
-        test-rust test-sdk test-sdk-browser test-examples test-dashboard test-e2e test-faults bench-sdk fmt
+        test-rust test-sdk test-sdk-browser test-examples test-dashboard test-e2e test-e2e-kafka test-streams test-faults test-faults-kafka \
+        kafka packages bench-sdk bench-kafka faults-kafka fmt
 
 help:
 	@echo "make demo     a shop page, the receiver, the embedded engine and the dashboard on this machine"
@@ -13,6 +14,8 @@ help:
 	@echo "make bench    what receiving costs, beside a bare server and a Node service"
 	@echo "make bench-sdk  size, losses and cost of the browser SDK, beside Sentry's and Faro's"
 	@echo "make faults   kills, outages, full disks; proves that nothing acknowledged is lost or doubled"
+	@echo "make faults-kafka  the same with Kafka in between, its broker and its consumers"
+	@echo "make bench-kafka   receiver to Kafka and Kafka to ClickHouse, beside the raw clients and two other collectors"
 	@echo "make clean    removes what was built and written here"
 
 ## Set-up --------------------------------------------------------------------------------------------------------------
@@ -48,6 +51,17 @@ engine:
 	cargo build --locked -p monitor-engine
 	./target/debug/monitor-engine fetch
 
+# A real broker: Apache Kafka's own jars.
+target/kafka/lib/.copied: tests/kafka/pom.xml
+	mvn -q -B -f tests/kafka/pom.xml dependency:copy-dependencies -DoutputDirectory=$(CURDIR)/target/kafka/lib
+	touch $@
+
+kafka: target/kafka/lib/.copied
+
+# OpenSSL's headers for Kafka's TLS, and a proxy for the tests behind one.
+packages:
+	@dpkg -s libssl-dev pkg-config nginx >/dev/null 2>&1 || { apt-get update -qq && apt-get install -y -qq --no-install-recommends libssl-dev pkg-config nginx; }
+
 # Chromium, for the browser tests.
 browser:
 	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq chromium; }
@@ -59,7 +73,7 @@ demo: assets engine
 
 ## Checking ------------------------------------------------------------------------------------------------------------
 
-check: assets
+check: assets packages
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --all-features
@@ -70,7 +84,7 @@ check: assets
 fmt:
 	cargo fmt --all
 
-test: test-sdk test-dashboard test-rust test-examples test-sdk-browser test-e2e test-faults
+test: test-sdk test-dashboard test-rust test-examples test-sdk-browser test-e2e test-e2e-kafka test-streams test-faults test-faults-kafka
 
 test-sdk: sdk-ts/dist/.built
 	cd sdk-ts && npm test --silent && npm run --silent lint:package
@@ -88,7 +102,7 @@ test-examples: sdk-ts/dist/.built examples/react/node_modules/.installed example
 test-dashboard: monitor-http/dashboard/dist/.built browser
 	cd monitor-http/dashboard && npm test --silent && npm run --silent test:browser
 
-test-rust: assets engine
+test-rust: assets engine packages
 	cargo test --locked --workspace --all-features
 
 test-e2e: assets engine browser tests/e2e/node_modules/.installed
@@ -98,6 +112,24 @@ test-e2e: assets engine browser tests/e2e/node_modules/.installed
 test-faults: assets engine
 	cargo build --locked --example quickstart -p monitor-kit
 	cargo run --locked -p monitor-bench --bin faults -- --receiver target/debug/examples/quickstart --engine target/debug/monitor-engine --short
+
+KAFKA_EXAMPLES = cargo build --locked --features kafka --example kafka_pipeline --example consumer
+
+# The road through Kafka: real broker, nginx, two receivers, two consumers, Chromium.
+test-e2e-kafka: assets engine browser kafka packages tests/e2e-kafka/node_modules/.installed
+	$(KAFKA_EXAMPLES)
+	cd tests/e2e-kafka && npm test --silent
+
+# The jobs for Flink and Spark, in their own engines: their minutes are those of the query API.
+test-streams: assets engine kafka
+	$(KAFKA_EXAMPLES)
+	tests/streams/setup
+	node --test tests/streams/streams.test.mjs
+
+test-faults-kafka: assets engine kafka
+	$(KAFKA_EXAMPLES)
+	cargo run --locked -p monitor-bench --bin faults_kafka -- --pipeline target/debug/examples/kafka_pipeline --consumer target/debug/examples/consumer \
+		--engine target/debug/monitor-engine --kafka target/kafka/lib --short --parallel 2
 
 # The picture in the README, made by the end-to-end test.
 screenshot: assets engine browser tests/e2e/node_modules/.installed
@@ -118,10 +150,18 @@ bench-sdk: assets engine browser sdk-ts/bench/node_modules/.installed
 	cargo build --locked --example quickstart
 	cd sdk-ts && npm run --silent bench:size && npm run --silent bench:loss && npm run --silent bench:cost
 
+release-kafka: release kafka
+	cargo build --locked --release --features kafka --example kafka_pipeline --example consumer
+.PHONY: release-kafka
+
+faults-kafka: release-kafka
+	./target/release/faults_kafka --pipeline target/release/examples/kafka_pipeline --consumer target/release/examples/consumer \
+		--engine target/release/monitor-engine --kafka target/kafka/lib
+
 faults: release
 	./target/release/faults --receiver target/release/examples/quickstart --engine target/release/monitor-engine
 
 clean:
 	cargo clean
 	rm -rf data test-output monitor-http/assets/{sdk,dashboard,.copied} monitor-http/dashboard/dist sdk-ts/dist
-	rm -rf sdk-ts/node_modules sdk-ts/bench/node_modules examples/{react,vue}/{node_modules,dist} monitor-http/dashboard/node_modules tests/e2e/node_modules bench/peers/node/node_modules
+	rm -rf sdk-ts/node_modules sdk-ts/bench/node_modules examples/{react,vue}/{node_modules,dist} monitor-http/dashboard/node_modules tests/e2e/node_modules tests/e2e-kafka/node_modules bench/peers/node/node_modules

@@ -65,7 +65,8 @@
 //!
 //! # Features
 //!
-//! `http`, `server` and `clickhouse` are on by default, `testing` brings test doubles. Without any, what remains is the
+//! `http`, `server` and `clickhouse` are on by default; `kafka` sends events through Kafka, `kafka-tls` encrypted; `testing` brings test
+//! doubles. Without any, what remains is the
 //! pipeline, the durable spool and the lanes to your own sinks.
 
 mod monitor;
@@ -81,5 +82,8 @@ pub use monitor_http::{self as http, access};
 #[cfg(feature = "clickhouse")]
 #[doc(inline)]
 pub use monitor_sink_clickhouse as clickhouse;
+#[cfg(feature = "kafka")]
+#[doc(inline)]
+pub use monitor_sink_kafka as kafka;
 
 pub use monitor::{BuildError, Monitor, MonitorBuilder};

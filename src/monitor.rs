@@ -7,8 +7,8 @@ use std::{
 };
 
 use monitor_core::{
-    BoxError, Counts, Enricher, Integration, Pipeline, Project, ProjectError, Projects, Receiver, Service, Setup, Sink, Store, Transport,
-    enrich,
+    BoxError, Counts, Enricher, Envelope, Integration, Pipeline, Project, ProjectError, Projects, Receiver, SendError, Service, Setup,
+    Sink, Store, Transport, async_trait, enrich,
 };
 use monitor_transport::{Spool, SpoolBuilder, SpoolError};
 use tokio::{sync::watch, task::JoinHandle};
@@ -23,7 +23,7 @@ const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3600);
 #[must_use = "end it with `shutdown`; dropping it is a crash"]
 pub struct Monitor {
     pipeline: Pipeline,
-    spool: Arc<Spool>,
+    spool: Option<Arc<Spool>>,
     projects: Arc<Projects>,
     store: Option<Arc<dyn Store>>,
     services: Vec<Arc<dyn Service>>,
@@ -54,7 +54,7 @@ pub struct MonitorBuilder {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
-    /// No project was added: nobody could send anything.
+    /// No project was added, and no receiver either: nobody could send anything.
     #[error("add a project first: `.project(Project::new(id, key))`")]
     NoProject,
     /// The projects contradict each other.
@@ -113,9 +113,10 @@ impl Monitor {
         self.store.as_ref()
     }
 
-    /// The spool, to look at dead letters and take them up again.
-    pub fn spool(&self) -> &Arc<Spool> {
-        &self.spool
+    /// The spool, to look at dead letters and take them up again. `None` in a process that only consumes: with
+    /// receivers and without sinks of its own it refuses events, and needs no spool.
+    pub fn spool(&self) -> Option<&Arc<Spool>> {
+        self.spool.as_ref()
     }
 
     /// What happened to every event.
@@ -151,8 +152,9 @@ impl Monitor {
             }
         }
         // What was accepted so far is delivered before the lanes are told to end.
-        self.spool.flush(left() / 2).await;
-        in_time &= self.spool.close(left() / 2).await;
+        let transport = self.pipeline.transport();
+        transport.flush(left() / 2).await;
+        in_time &= transport.close(left() / 2).await;
         for service in self.services.iter().rev() {
             service.close(left()).await;
         }
@@ -161,7 +163,7 @@ impl Monitor {
 }
 
 impl MonitorBuilder {
-    /// Adds a project that may send. At least one is needed.
+    /// Adds a project that may send. At least one is needed, unless receivers bring events in by themselves.
     pub fn project(mut self, project: Project) -> MonitorBuilder {
         self.projects.push(project);
         self
@@ -193,8 +195,8 @@ impl MonitorBuilder {
         self
     }
 
-    /// Leaves the [built-in enrichers](enrich::standard) out: scrubbing of secrets, IP truncation, clock correction, user agent,
-    /// fingerprints. Add those you want with [`enricher`](MonitorBuilder::enricher).
+    /// Leaves the [built-in enrichers](enrich::standard) out: scrubbing of secrets, IP truncation, clock correction, flags on
+    /// impossible values, user agent, fingerprints. Add those you want with [`enricher`](MonitorBuilder::enricher).
     pub fn without_standard_enrichers(mut self) -> MonitorBuilder {
         self.standard_enrichers = false;
         self
@@ -229,9 +231,6 @@ impl MonitorBuilder {
     /// Installs the integrations, opens the spool and starts the lanes. Must run inside a tokio runtime. It does not wait for
     /// databases: a server that is absent only delays delivery.
     pub async fn build(self) -> Result<Monitor, BuildError> {
-        if self.projects.is_empty() {
-            return Err(BuildError::NoProject);
-        }
         let projects = Arc::new(Projects::new(self.projects)?);
         let counts = self.counts;
         let mut setup = Setup::new(counts.clone());
@@ -249,8 +248,15 @@ impl MonitorBuilder {
                 return Err(BuildError::SameSink(sink.name().to_owned()));
             }
         }
-        let spool = self.spool.open(sinks, counts.clone()).await?;
-        let transport: Arc<dyn Transport> = spool.clone();
+        if projects.iter().next().is_none() && receivers.is_empty() {
+            return Err(BuildError::NoProject);
+        }
+        let consumes_only = sinks.is_empty() && !receivers.is_empty();
+        let spool = if consumes_only { None } else { Some(self.spool.open(sinks, counts.clone()).await?) };
+        let transport: Arc<dyn Transport> = match &spool {
+            Some(spool) => spool.clone(),
+            None => Arc::new(NoTransport),
+        };
 
         #[cfg(feature = "http")]
         let live = monitor_http::LiveHub::new(counts.clone());
@@ -285,6 +291,28 @@ impl MonitorBuilder {
     }
 }
 
+/// Of a process that takes no events itself: its receivers write to sinks of their own.
+struct NoTransport;
+
+#[async_trait]
+impl Transport for NoTransport {
+    async fn send(&self, _envelope: Envelope) -> Result<(), SendError> {
+        Err(SendError::Closed)
+    }
+
+    async fn flush(&self, _within: Duration) -> bool {
+        true
+    }
+
+    async fn close(&self, _within: Duration) -> bool {
+        true
+    }
+
+    fn is_ready(&self) -> bool {
+        true
+    }
+}
+
 /// Runs a receiver in a task; one that ends before it is told to is an error that somebody has to see.
 fn start(receiver: Box<dyn Receiver>, pipeline: Pipeline, mut stop: watch::Receiver<bool>) -> JoinHandle<()> {
     let stopped = stop.clone();
@@ -306,7 +334,6 @@ fn start(receiver: Box<dyn Receiver>, pipeline: Pipeline, mut stop: watch::Recei
 mod tests {
     use std::sync::Mutex;
 
-    use async_trait::async_trait;
     use monitor_core::{
         Shutdown,
         testing::{MemorySink, envelope},
@@ -370,6 +397,18 @@ mod tests {
         let (within, delivered) = engine.stopped.lock().unwrap().unwrap();
         assert!(within > Duration::from_millis(200), "{within:?}");
         assert_eq!(delivered, 1);
+    }
+
+    #[tokio::test]
+    async fn a_process_that_only_consumes_needs_neither_project_nor_spool() {
+        let home = tempfile::tempdir().unwrap();
+        let spool = home.path().join("spool");
+        let nobody = Monitor::builder().spool(&spool).build().await;
+        assert!(matches!(nobody, Err(BuildError::NoProject)));
+        let monitor = Monitor::builder().spool(&spool).receiver(Deaf).build().await.unwrap();
+        assert!(monitor.spool().is_none() && !spool.exists());
+        assert!(matches!(monitor.pipeline().submit(envelope(1, &["a"])).await, Err(SendError::Closed)));
+        assert!(!monitor.shutdown(Duration::from_millis(500)).await, "the receiver does not hear");
     }
 
     #[tokio::test]

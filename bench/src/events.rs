@@ -8,17 +8,37 @@ pub fn now() -> i64 {
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
+/// Who looks at which page: what all events of an envelope have in common. It is kept when the envelope is sent again.
+#[derive(Clone, Debug)]
+pub struct Visit {
+    page: u16,
+    product: u32,
+    session: u32,
+    visitor: u32,
+    user: u32,
+    release: u8,
+}
+
+impl Visit {
+    /// One of the visits that are going on.
+    pub fn random() -> Visit {
+        Visit {
+            page: fastrand::u16(..),
+            product: fastrand::u32(..5_000),
+            session: fastrand::u32(..20_000),
+            visitor: fastrand::u32(..10_000),
+            user: fastrand::u32(..5_000),
+            release: fastrand::u8(..8),
+        }
+    }
+}
+
 /// An envelope with these events (JSON texts).
-pub fn envelope(attempt: u32, events: &[String]) -> String {
+pub fn envelope(visit: &Visit, attempt: u32, events: &[String]) -> String {
     let now = now();
+    let Visit { page, product, session, visitor, user, release } = visit;
     format!(
-        r##"{{"v":1,"sdk":{{"name":"monitor-kit.browser","version":"0.1.0"}},"sent_at":{now},"attempt":{attempt},"page":{{"id":"0190c0ffee000000000000000000{:04x}","url":"https://shop.example/product/{}?ref=home","route":"/product/:id","referrer":"https://search.example/","title":"Mug, striped"}},"session":{{"id":"s{}","visitor":"v{}","user":{{"id":"u{}"}}}},"release":"shop@1.4.{}","environment":"production","device":{{"screen":"1920x1080","viewport":"1280x720","language":"en-GB","connection":"4g","timezone":"Europe/Paris"}},"tags":{{"tenant":"acme"}},"events":[{}]}}"##,
-        fastrand::u16(..),
-        fastrand::u32(..5_000),
-        fastrand::u32(..20_000),
-        fastrand::u32(..10_000),
-        fastrand::u32(..5_000),
-        fastrand::u8(..8),
+        r##"{{"v":1,"sdk":{{"name":"monitor-kit.browser","version":"0.1.0"}},"sent_at":{now},"attempt":{attempt},"page":{{"id":"0190c0ffee000000000000000000{page:04x}","url":"https://shop.example/product/{product}?ref=home","route":"/product/:id","referrer":"https://search.example/","title":"Mug, striped"}},"session":{{"id":"s{session}","visitor":"v{visitor}","user":{{"id":"u{user}"}}}},"release":"shop@1.4.{release}","environment":"production","device":{{"screen":"1920x1080","viewport":"1280x720","language":"en-GB","connection":"4g","timezone":"Europe/Paris"}},"tags":{{"tenant":"acme"}},"events":[{}]}}"##,
         events.join(",")
     )
 }
@@ -82,7 +102,16 @@ mod tests {
         let events: Vec<_> = (0..200).map(|n| event(n, 0, "0123456789abcdef")).collect();
         let bytes: usize = events.iter().map(String::len).sum();
         assert!((650..850).contains(&(bytes / 200)), "{}", bytes / 200);
-        let parsed: serde_json::Value = serde_json::from_str(&envelope(1, &events)).unwrap();
+        let parsed: serde_json::Value = serde_json::from_str(&envelope(&Visit::random(), 1, &events)).unwrap();
         assert_eq!(parsed["events"].as_array().unwrap().len(), 200);
+    }
+
+    #[test]
+    fn an_envelope_that_is_sent_again_keeps_its_session() {
+        let visit = Visit::random();
+        let first: serde_json::Value = serde_json::from_str(&envelope(&visit, 1, &[])).unwrap();
+        let again: serde_json::Value = serde_json::from_str(&envelope(&visit, 2, &[])).unwrap();
+        assert_eq!((&first["session"], &first["page"]), (&again["session"], &again["page"]));
+        assert_eq!(again["attempt"], 2);
     }
 }

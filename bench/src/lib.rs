@@ -1,13 +1,22 @@
-//! What the fault runs and the benchmarks share: a server process that can be killed and measured, a client that speaks
-//! the ingest protocol, and the printed figures.
+//! What the fault runs and the benchmarks share: processes that can be killed and measured, a client that speaks the ingest
+//! protocol, a load with its ledger, a Kafka broker, a proxy that makes faults, and the printed figures.
 
 pub mod client;
 pub mod events;
+pub mod kafka;
+pub mod ledger;
+pub mod load;
 pub mod process;
+pub mod proxy;
 
 /// Prints a figure for programs; tables for people are printed beside it.
 pub fn figure(name: &str, value: f64, unit: &str) {
-    println!("figure {name} {value:.3} {unit}");
+    println!("{}", figure_line(name, value, unit));
+}
+
+/// The line of [`figure`].
+pub fn figure_line(name: &str, value: f64, unit: &str) -> String {
+    format!("figure {name} {value:.3} {unit}")
 }
 
 /// Any error: these are command line tools.

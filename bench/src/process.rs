@@ -2,7 +2,8 @@
 
 use std::{
     fs,
-    path::Path,
+    net::{SocketAddr, TcpListener},
+    path::{Path, PathBuf},
     process::Stdio,
     time::{Duration, Instant},
 };
@@ -16,6 +17,40 @@ use tokio::{
 
 use crate::Result;
 
+/// A program with its arguments, that can be started again in the same way.
+pub struct Service {
+    program: PathBuf,
+    args: Vec<String>,
+    ready: &'static str,
+    log: PathBuf,
+    /// The process of the last start.
+    pub process: Process,
+}
+
+impl Service {
+    /// See [`Process::start`].
+    pub async fn start(program: &Path, args: Vec<String>, ready: &'static str, log: PathBuf) -> Result<Service> {
+        let process = Process::start(program, &args, ready, &log).await?;
+        Ok(Service { program: program.to_owned(), args, ready, log, process })
+    }
+
+    /// An engine helper of its own, on data below this folder.
+    pub async fn engine(program: &Path, folder: &Path, listen: SocketAddr) -> Result<Service> {
+        let data = folder.join("engine").display().to_string();
+        let args = ["serve", "--path", &data, "--listen", &listen.to_string()].map(str::to_owned).to_vec();
+        Service::start(program, args, "listening", folder.join("engine.log")).await
+    }
+
+    /// Starts it again; a process that still runs is killed.
+    pub async fn restart(&mut self) -> Result<()> {
+        if self.process.is_running() {
+            self.process.kill().await?;
+        }
+        self.process = Process::start(&self.program, &self.args, self.ready, &self.log).await?;
+        Ok(())
+    }
+}
+
 /// A child process. It is killed when dropped.
 pub struct Process {
     child: Child,
@@ -28,7 +63,8 @@ impl Process {
         let errors = fs::OpenOptions::new().create(true).append(true).open(log)?;
         let mut child = Command::new(program)
             .args(args)
-            .stdin(Stdio::null())
+            // Kept open: the engine helper ends when it closes.
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(errors)
             .kill_on_drop(true)
@@ -56,6 +92,11 @@ impl Process {
     /// Its process id.
     pub fn pid(&self) -> u32 {
         self.pid
+    }
+
+    /// Whether it has not ended yet.
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
     }
 
     /// SIGKILL, and waits until it is gone.
@@ -95,6 +136,28 @@ pub fn children(parent: u32, program: &str) -> Vec<u32> {
 pub fn signal(pid: u32, signal: Signal) -> Result<()> {
     let pid = Pid::from_raw(i32::try_from(pid)?).ok_or("no such process")?;
     Ok(kill_process(pid, signal)?)
+}
+
+/// Whether a process is stopped by SIGSTOP.
+pub fn is_stopped(pid: u32) -> bool {
+    stat(pid).is_some_and(|(_, fields)| fields.first().is_some_and(|state| state == "T"))
+}
+
+/// A loopback address on which nothing listens.
+pub fn free_address() -> Result<SocketAddr> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+}
+
+/// Lines of the logs (`*.log`) in a folder that tell of a panic.
+pub fn panics(folder: &Path) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    for path in fs::read_dir(folder)?.flatten().map(|entry| entry.path()) {
+        if path.extension().is_some_and(|extension| extension == "log") {
+            let text = String::from_utf8_lossy(&fs::read(&path)?).into_owned();
+            found.extend(text.lines().filter(|line| line.contains("panicked at")).map(|line| format!("{}: {line}", path.display())));
+        }
+    }
+    Ok(found)
 }
 
 /// Program name and the fields from the state on of `/proc/PID/stat`.

@@ -1,6 +1,9 @@
 //! What happened to every event, as numbers: the conservation law is `received = accepted + rejected + dropped by enrichers`, and
 //! `accepted + requeued = pending + delivered + dead-lettered + expired + quarantined` for each lane. Two things can make the
 //! right side larger: events whose sender went away before the commit, and what was there when the process started.
+//!
+//! A consumer of topics has its own, when it writes to one sink: `consumed = delivered + dead-lettered + dropped + duplicate{stage="topic"}`.
+//! What a sink leaves out as a copy (the other stages) is delivered, too.
 
 use std::{
     collections::BTreeMap,
@@ -37,6 +40,8 @@ totals! {
     RequestBytes = "request_bytes",
     /// Commits of the spool.
     SpoolCommits = "spool_commits",
+    /// Messages of topics that were dealt with: written, dead, dropped or known as copies.
+    Consumed = "messages_consumed",
 }
 
 /// A number with one label that only grows. Labels are stable words chosen by this code; only those of `ClientDiscarded` are a client's,
@@ -109,6 +114,8 @@ pub enum Gauge {
     InFlightBytes,
     /// Live viewers; no label.
     LiveViewers,
+    /// Messages of a partition that are not dealt with yet; label: topic and partition.
+    ConsumerLag,
 }
 
 impl Gauge {
@@ -119,6 +126,7 @@ impl Gauge {
         (Gauge::DeadLetters, "dead_letters", "sink"),
         (Gauge::InFlightBytes, "in_flight_bytes", ""),
         (Gauge::LiveViewers, "live_viewers", ""),
+        (Gauge::ConsumerLag, "consumer_lag_messages", "partition"),
     ];
 }
 
@@ -165,6 +173,12 @@ impl Counts {
     pub fn set(&self, gauge: Gauge, label: &str, value: i64) {
         let mut gauges = self.gauges.lock().unwrap_or_else(PoisonError::into_inner);
         gauges.insert((gauge, label.to_owned()), value);
+    }
+
+    /// Forgets a gauge: what it told of is no longer this process's.
+    pub fn unset(&self, gauge: Gauge, label: &str) {
+        let mut gauges = self.gauges.lock().unwrap_or_else(PoisonError::into_inner);
+        gauges.remove(&(gauge, label.to_owned()));
     }
 
     /// The value of a total.

@@ -92,6 +92,10 @@ pub mod attribute {
     pub const CLOCK: &str = "clock";
     /// What the client said the time was, when it could not be believed.
     pub const ORIGINAL_TIME: &str = "original_time";
+    /// `out_of_range` when the event's value was taken out of it, `incomplete` when it lacks the value it needs.
+    pub const VALIDITY: &str = "validity";
+    /// The value that was out of range, decimal.
+    pub const ORIGINAL_VALUE: &str = "original_value";
     /// Names the fields that were cut to their limit.
     pub const TRUNCATED: &str = "truncated";
 }

@@ -14,6 +14,7 @@
 
 mod batch;
 mod counts;
+mod delivery;
 mod document;
 mod enricher;
 mod event;
@@ -21,21 +22,25 @@ mod exception;
 mod integration;
 mod origin;
 mod pipeline;
+mod processor;
 mod project;
 mod receiver;
+mod recent;
 mod sink;
 mod store;
 mod transport;
 
 pub mod enrich;
+pub mod process;
 pub mod query;
 pub mod stack;
-#[cfg(feature = "testing")]
+#[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod wire;
 
 pub use batch::{Batch, BatchId, Envelope};
 pub use counts::{Counts, Gauge, Labelled, Reading, Sample, Total};
+pub use delivery::{BackOff, DeadEvent, Delivery};
 pub use document::{Document, PROMOTED};
 pub use enricher::{Enricher, Verdict};
 pub use event::{Attributes, Event, EventId, Json, Kind, MAX_WEIGHT, ParseIdError, ParseKindError, attribute, empty_object};
@@ -43,8 +48,10 @@ pub use exception::{Exception, Role};
 pub use integration::{Integration, Service, Setup};
 pub use origin::{Agent, Device, Origin, Page};
 pub use pipeline::{Observer, Pipeline, Submitted};
+pub use processor::{Draft, Each, Processor, count_dropped};
 pub use project::{Project, ProjectError, Projects};
 pub use receiver::{Receiver, Shutdown};
+pub use recent::{EventKey, EventKeys, RecentEvents};
 pub use sink::{Sink, WriteError};
 pub use store::{QueryError, Scope, Store};
 pub use transport::{SendError, Transport};

@@ -89,6 +89,17 @@ impl Pipeline {
         dropped
     }
 
+    /// Shows envelopes to the observers that became durable on another way, as a consumer's do.
+    pub fn show(&self, envelopes: &[Envelope]) {
+        let observers = &self.shared.observers;
+        if observers.iter().any(|observer| observer.is_watching()) {
+            for envelope in envelopes {
+                let copy = Arc::new(envelope.clone());
+                observers.iter().for_each(|observer| observer.accepted(copy.clone()));
+            }
+        }
+    }
+
     /// The transport behind it.
     pub fn transport(&self) -> &Arc<dyn Transport> {
         &self.shared.transport

@@ -9,7 +9,8 @@ use crate::{BoxError, Pipeline};
 /// Brings events in by itself: consumes a topic, tails a file.
 ///
 /// HTTP needs no receiver: the host mounts a service. A receiver submits to the [`Pipeline`] and may forget what it read
-/// only when `submit` returned `Ok`.
+/// only when `submit` returned `Ok`. One whose source keeps what it has brought, as a topic does, can also write to sinks of its
+/// own and leave the pipeline alone: then its position in the source moves only when everything before it is written.
 #[async_trait]
 pub trait Receiver: Send {
     /// Runs until `shutdown` resolves. An error, or a return before that, is reported by the host's monitor as a failure.

@@ -15,7 +15,7 @@
 //!
 //! - `config`: what a host says; installs sink and store.
 //! - `schema`: the tables, as numbered migrations.
-//! - `sink`: one batch, one insert; three layers against copies, `window` is one of them.
+//! - `sink`: one batch, one insert; three layers against copies.
 //! - `row`, `block`: events to columns, columns to bytes.
 //! - `classify`: what an error of the server means.
 //! - [`embedded`]: the engine as a helper process of this one.
@@ -31,7 +31,6 @@ mod row;
 mod schema;
 mod sink;
 mod sql;
-mod window;
 
 pub use config::{ClickHouse, ConfigError};
 pub use query::ClickHouseStore;

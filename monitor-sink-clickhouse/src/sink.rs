@@ -5,7 +5,7 @@
 //! 1. **The same batch again** (the answer was lost, the process died): every insert carries a token made of the batch's
 //!    id, and the table remembers the tokens of the last 10,000 parts. A part whose token is known is dropped by the server.
 //! 2. **The same event in another batch**: keys of (project, id) that are known to be stored are kept in a bounded
-//!    [window](crate::window). Events found there are left out. The window is filled from the store at the first write.
+//!    [window](RecentEvents). Events found there are left out. The window is filled from the store at the first write.
 //! 3. **A declared repeat** (`attempt` above 1, or a batch that is marked as repeated): the ids are looked up in the store.
 //!
 //! # Why leaving events out does not lose any
@@ -43,7 +43,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use clickhouse::error::Result;
-use monitor_core::{Batch, Counts, EventId, Labelled, Sink, WriteError};
+use monitor_core::{Batch, Counts, EventId, EventKey, EventKeys, Labelled, RecentEvents, Sink, WriteError};
 use tokio::sync::OnceCell;
 
 use crate::{
@@ -52,7 +52,6 @@ use crate::{
     row::{DAY, Row, encode},
     schema::Schema,
     sql::{Sql, Value},
-    window::{Key, Window},
 };
 
 /// Most days in one insert; the server's own limit is 100.
@@ -66,6 +65,8 @@ const BELIEVED_AGE: i64 = 8 * DAY;
 /// Events loaded into the window at the first write, and from how long before the batch's first arrival, ms.
 const WARM_EVENTS: i64 = 200_000;
 const WARM_TIME: i64 = 3_600_000;
+/// Events that the window always knows: what two tables of 2¹⁹ places take before they grow, 18 MB.
+const WINDOW: usize = 450_000;
 /// Bytes handed to the connection at once.
 const PIECE: usize = 1 << 20;
 
@@ -76,12 +77,13 @@ pub struct ClickHouseSink {
     connection: Arc<Connection>,
     schema: Arc<Schema>,
     counts: Arc<Counts>,
-    window: Mutex<Window>,
+    keys: EventKeys,
+    window: Mutex<RecentEvents>,
     warm: OnceCell<()>,
 }
 
 /// A row and its key.
-type Keyed<'a> = (Row<'a>, Key);
+type Keyed<'a> = (Row<'a>, EventKey);
 
 /// What was left out, by where it was noticed.
 #[derive(Default)]
@@ -93,10 +95,11 @@ struct Duplicates {
 
 impl ClickHouseSink {
     pub(crate) fn new(connection: Arc<Connection>, schema: Arc<Schema>, counts: Arc<Counts>) -> ClickHouseSink {
-        ClickHouseSink { connection, schema, counts, window: Mutex::default(), warm: OnceCell::new() }
+        let window = Mutex::new(RecentEvents::new(WINDOW));
+        ClickHouseSink { connection, schema, counts, keys: EventKeys::default(), window, warm: OnceCell::new() }
     }
 
-    fn window(&self) -> MutexGuard<'_, Window> {
+    fn window(&self) -> MutexGuard<'_, RecentEvents> {
         self.window.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -143,9 +146,9 @@ impl ClickHouseSink {
         let mut seen = HashSet::with_capacity(rows.len());
         let mut new = Vec::with_capacity(rows.len());
         for request in rows.chunk_by(|a, b| std::ptr::eq(a.origin, b.origin)) {
-            let secret = request.first().map_or(0, |row| window.secret(&row.origin.project));
+            let secret = request.first().map_or(0, |row| self.keys.secret(&row.origin.project));
             for row in request {
-                let key = Window::key(secret, row.event.id);
+                let key = EventKeys::key(secret, row.event.id);
                 if !seen.insert(key) {
                     duplicates.batch += 1;
                 } else if window.contains(key) {
@@ -159,9 +162,10 @@ impl ClickHouseSink {
     }
 
     /// Takes keys of stored events.
-    fn remember(&self, keys: impl Iterator<Item = Key>) {
+    fn remember(&self, keys: impl Iterator<Item = EventKey>) {
         let mut window = self.window();
-        keys.for_each(|key| window.insert(key));
+        // Here it does not matter when they were seen.
+        keys.for_each(|key| _ = window.insert(key, 0));
     }
 
     /// One insert of one block.
@@ -191,7 +195,7 @@ impl ClickHouseSink {
     }
 
     /// Which of these events are stored.
-    async fn look_up(&self, mut suspects: Vec<Keyed<'_>>) -> Result<HashSet<Key>> {
+    async fn look_up(&self, mut suspects: Vec<Keyed<'_>>) -> Result<HashSet<EventKey>> {
         let mut stored = HashSet::new();
         suspects.sort_by_key(|(row, _)| &row.origin.project);
         for project in suspects.chunk_by(|(a, _), (b, _)| a.origin.project == b.origin.project) {
@@ -206,7 +210,7 @@ impl ClickHouseSink {
     ///
     /// A copy has the kind of the first, but not its time: the client's clock is corrected, and a time that cannot be true
     /// replaced by the time of arrival, anew for each send. What the times of the two have in common is when they arrived.
-    async fn look_up_chunk(&self, chunk: &[Keyed<'_>], stored: &mut HashSet<Key>) -> Result<()> {
+    async fn look_up_chunk(&self, chunk: &[Keyed<'_>], stored: &mut HashSet<EventKey>) -> Result<()> {
         let Some((first, _)) = chunk.first() else { return Ok(()) };
         let kinds: BTreeSet<&str> = chunk.iter().map(|(row, _)| row.event.kind.as_str()).collect();
         let since = chunk.iter().map(|(row, _)| row.origin.received).min().unwrap_or(0) - REPEAT_WITHIN;
@@ -220,8 +224,8 @@ impl ClickHouseSink {
         sql.push(" AND id IN ").bind(Value::Ids(chunk.iter().map(|(row, _)| row.event.id.to_string()).collect()));
         let answer = self.connection.ask::<(EventId,)>(&self.connection.writer().await?, &sql).await;
         let found = answer.inspect_err(|error| self.schema.doubt(error))?.data;
-        let secret = self.window().secret(&first.origin.project);
-        stored.extend(found.into_iter().map(|(id,)| Window::key(secret, id)));
+        let secret = self.keys.secret(&first.origin.project);
+        stored.extend(found.into_iter().map(|(id,)| EventKeys::key(secret, id)));
         Ok(())
     }
 
@@ -242,8 +246,7 @@ impl ClickHouseSink {
         };
         let mut window = self.window();
         for (project, id) in recent.iter().rev() {
-            let secret = window.secret(project);
-            window.insert(Window::key(secret, *id));
+            window.insert(EventKeys::key(self.keys.secret(project), *id), 0);
         }
         tracing::debug!(events = recent.len(), "recent event ids loaded");
         Ok(())

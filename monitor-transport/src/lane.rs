@@ -26,7 +26,7 @@ use std::{
     time::Duration,
 };
 
-use monitor_core::{Batch, BatchId, Envelope, Labelled, Sink, WriteError};
+use monitor_core::{BackOff, Batch, DeadEvent, Delivery, Envelope, Labelled, Sink, WriteError};
 use tokio::{
     sync::watch,
     task,
@@ -100,7 +100,7 @@ impl Lane {
 
     /// The next batch, sealed.
     async fn next(&mut self) -> Result<Work, Closing> {
-        let mut back_off = BackOff::new(&self.shared.config);
+        let mut back_off = self.back_off();
         loop {
             let range = match self.sealed {
                 Some(Sealed { first, last, .. }) => {
@@ -115,7 +115,7 @@ impl Lane {
                 }
             };
             let Some(Range { first, last, envelopes, bad }) = range else {
-                self.pause(back_off.next(None)).await?;
+                self.pause(back_off.next(None, fastrand::f64())).await?;
                 continue;
             };
             if envelopes.is_empty() && bad.is_empty() && self.sealed.is_none() {
@@ -132,7 +132,7 @@ impl Lane {
                 Some(Seal::Resume(sealed)) => self.sealed = Some(sealed),
                 // If a batch is open all the same, the next answer says so.
                 Some(Seal::Changed) => self.sealed = None,
-                None => self.pause(back_off.next(None)).await?,
+                None => self.pause(back_off.next(None, fastrand::f64())).await?,
             }
         }
     }
@@ -199,49 +199,36 @@ impl Lane {
 
     /// Offers a batch until all of its events are delivered or refused.
     async fn deliver(&mut self, batch: Batch) -> Result<Resolved, Closing> {
-        let mut resolved = Resolved::default();
-        // Parts that are still to be offered, the next one last: never more than one per halving.
-        let mut parts = vec![batch];
-        let mut split = false;
-        while let Some(part) = parts.pop() {
-            if part.is_empty() {
-                continue;
-            }
+        let mut delivery = Delivery::new(batch);
+        while let Some(part) = delivery.next_part() {
             let Some(error) = self.offer(&part).await? else {
-                resolved.delivered += part.len() as u64;
+                delivery.delivered(&part);
                 continue;
             };
-            if !split {
+            if !delivery.is_split() {
                 // Whoever offers the whole batch after a crash must know that parts of it may have been written.
                 let lane = self.index;
-                let mut back_off = BackOff::new(&self.shared.config);
+                let mut back_off = self.back_off();
                 while self.shared.ask(|done| Order::Split { lane, done }).await.is_none() {
-                    self.pause(back_off.next(None)).await?;
-                }
-                split = true;
-            }
-            let id = part.id().clone();
-            match part.split() {
-                Ok((left, right)) => parts.extend([right, left]),
-                Err(single) => {
-                    tracing::warn!(sink = self.sink.name(), batch = %id, error = %error.report(), "an event was refused for good");
-                    resolved.dead.extend(letters(single, &id, &error));
+                    self.pause(back_off.next(None, fastrand::f64())).await?;
                 }
             }
+            delivery.refused(part, error);
             task::yield_now().await;
         }
-        Ok(resolved)
+        let (delivered, dead) = delivery.end();
+        Ok(Resolved { delivered, dead: dead.into_iter().flat_map(|dead| self.letters(dead)).collect() })
     }
 
     /// Offers until the sink takes it (`None`) or refuses it for good.
     async fn offer(&mut self, batch: &Batch) -> Result<Option<WriteError>, Closing> {
-        let mut back_off = BackOff::new(&self.shared.config);
+        let mut back_off = self.back_off();
         loop {
             let wait = match catch(async { self.sink.write(batch).await }).await {
                 Ok(Ok(())) => return Ok(None),
                 Ok(Err(error)) if !error.is_retryable() => return Ok(Some(error)),
                 Ok(Err(error)) => {
-                    let wait = back_off.next(error.retry_after());
+                    let wait = back_off.next(error.retry_after(), fastrand::f64());
                     let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
                     tracing::warn!(sink = self.sink.name(), batch = %batch.id(), error = %error.report(), wait_ms, "a batch was not written");
                     wait
@@ -249,7 +236,7 @@ impl Lane {
                 Err(panic) => {
                     tracing::error!(sink = self.sink.name(), batch = %batch.id(), panic = text(&*panic), "a sink panicked");
                     self.shared.counts.count(Labelled::Restarts, self.sink.name(), 1);
-                    back_off.next(None)
+                    back_off.next(None, fastrand::f64())
                 }
             };
             self.shared.counts.count(Labelled::Retried, self.sink.name(), 1);
@@ -257,16 +244,34 @@ impl Lane {
         }
     }
 
+    /// The dead letter of what could not be halved any further.
+    fn letters(&self, DeadEvent { batch, error }: DeadEvent) -> Vec<Letter> {
+        let reason: Arc<str> = error.report().into();
+        tracing::warn!(sink = self.sink.name(), batch = %batch.id(), error = &*reason, "an event was refused for good");
+        let of = |(origin, event): (&monitor_core::Origin, &monitor_core::Event)| {
+            let envelope = Envelope { origin: origin.clone(), events: vec![event.clone()] };
+            // It was decoded from the same form: encoding it again cannot fail.
+            let encoded = encode(&envelope).ok()?;
+            Some(Letter { event: event.id, batch: batch.id().clone(), reason: reason.clone(), encoded: encoded.into() })
+        };
+        batch.events().filter_map(of).collect()
+    }
+
+    fn back_off(&self) -> BackOff {
+        let config = &self.shared.config;
+        BackOff::new(config.retry_min, config.retry_max)
+    }
+
     async fn confirm(&mut self, last: i64, resolved: Resolved) -> Result<(), Closing> {
         let lane = self.index;
         let Resolved { delivered, dead } = resolved;
-        let mut back_off = BackOff::new(&self.shared.config);
+        let mut back_off = self.back_off();
         loop {
             let dead = dead.clone();
             if self.shared.ask(|done| Order::Confirm { lane, last, delivered, dead, done }).await.is_some() {
                 return Ok(());
             }
-            self.pause(back_off.next(None)).await?;
+            self.pause(back_off.next(None, fastrand::f64())).await?;
         }
     }
 
@@ -276,37 +281,6 @@ impl Lane {
             () = sleep(wait) => Ok(()),
             _ = self.closing.wait_for(|closing| *closing) => Err(Closing),
         }
-    }
-}
-
-/// The dead letters of what could not be halved any further.
-fn letters(single: Batch, batch: &BatchId, error: &WriteError) -> Vec<Letter> {
-    let reason: Arc<str> = error.report().into();
-    let of = |(origin, event): (&monitor_core::Origin, &monitor_core::Event)| {
-        let envelope = Envelope { origin: origin.clone(), events: vec![event.clone()] };
-        // It was decoded from the same form: encoding it again cannot fail.
-        let encoded = encode(&envelope).ok()?;
-        Some(Letter { event: event.id, batch: batch.clone(), reason: reason.clone(), encoded: encoded.into() })
-    };
-    single.events().filter_map(of).collect()
-}
-
-/// Doubles from the first wait to the longest, minus up to half of it by chance, so that many do not come back at once.
-struct BackOff {
-    next: Duration,
-    longest: Duration,
-}
-
-impl BackOff {
-    fn new(config: &crate::spool::Config) -> BackOff {
-        BackOff { next: config.retry_min, longest: config.retry_max }
-    }
-
-    /// The next wait; not shorter than what the sink asked for.
-    fn next(&mut self, asked: Option<Duration>) -> Duration {
-        let wait = self.next.mul_f64(1.0 - fastrand::f64() / 2.0);
-        self.next = self.next.saturating_mul(2).min(self.longest);
-        wait.max(asked.unwrap_or_default())
     }
 }
 

@@ -25,7 +25,7 @@ fn main() -> Result<()> {
     let bodies: Vec<_> = (0..500)
         .map(|n| {
             let list: Vec<_> = (0..10).map(|seq| events::event(n * 10 + seq, seq as usize, "bench")).collect();
-            events::envelope(1, &list)
+            events::envelope(&events::Visit::random(), 1, &list)
         })
         .collect();
     let per_event = |start: Instant| start.elapsed().as_secs_f64() * 1e6 / (bodies.len() * 10) as f64;

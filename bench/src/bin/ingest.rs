@@ -63,7 +63,7 @@ impl Templates {
         let text = format!("{marker:032x}");
         let make = || {
             let list: Vec<_> = (0..EVENTS as usize).map(|seq| events::event(marker, seq, "bench")).collect();
-            let envelope = events::envelope(1, &list);
+            let envelope = events::envelope(&events::Visit::random(), 1, &list);
             let places = envelope.match_indices(&format!("\"id\":\"{text}\"")).map(|(at, _)| at + 6).collect();
             (envelope.into_bytes(), places)
         };

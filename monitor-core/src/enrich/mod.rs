@@ -5,6 +5,7 @@ mod fingerprint;
 mod ip;
 mod scrub;
 mod user_agent;
+mod validity;
 
 use crate::Enricher;
 
@@ -13,6 +14,7 @@ pub use fingerprint::Fingerprint;
 pub use ip::{IpAddress, IpPolicy};
 pub use scrub::Scrub;
 pub use user_agent::UserAgent;
+pub use validity::Validity;
 
 /// All of them with their defaults, in the order that keeps secrets out of what the later ones derive.
 pub fn standard() -> Vec<Box<dyn Enricher>> {
@@ -20,6 +22,7 @@ pub fn standard() -> Vec<Box<dyn Enricher>> {
         Box::new(Scrub::default()),
         Box::new(IpAddress::default()),
         Box::new(Clock::default()),
+        Box::new(Validity::default()),
         Box::new(UserAgent::default()),
         Box::new(Fingerprint),
     ]

@@ -8,7 +8,6 @@
 //!
 //! Ends with an error when a scenario does not hold or its fault did not happen.
 
-mod ledger;
 mod scenarios;
 
 use std::path::PathBuf;

@@ -1,0 +1,122 @@
+//! How do many receivers feed one pipeline? This one takes events over HTTP, keeps them in its spool and sends them to Kafka; the
+//! example `consumer` writes them to ClickHouse. Start as many as you like behind a load balancer, each with a spool of its own.
+//!
+//! ```text
+//! kafka_pipeline --config examples/kafka.toml create-topics
+//! kafka_pipeline --config examples/kafka.toml
+//! ```
+
+#[allow(dead_code, unreachable_pub, reason = "each of the two examples uses its part")]
+#[path = "shared/config.rs"]
+mod config_file;
+
+use std::{
+    io::{IsTerminal, Write},
+    path::PathBuf,
+    process::ExitCode,
+    time::Duration,
+};
+
+use clap::{Parser, Subcommand};
+use config_file::{Config, listen, report, signalled};
+use monitor_kit::{Monitor, http::Server, kafka::create_topics};
+use tokio::sync::watch;
+
+#[derive(Parser)]
+struct Args {
+    /// The TOML file that the consumer reads as well.
+    #[arg(long)]
+    config: PathBuf,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Creates the topics that do not exist yet, and tells how the others differ.
+    CreateTopics,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let Err(error) = run().await else { return ExitCode::SUCCESS };
+    eprintln!("kafka_pipeline: {}", report(&*error));
+    ExitCode::FAILURE
+}
+
+async fn run() -> Result<(), Box<dyn std::error::Error>> {
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into()))
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
+    let args = Args::parse();
+    let config = Config::load(&args.config)?;
+    match args.command {
+        Some(Command::CreateTopics) => {
+            let mut out = std::io::stdout();
+            for topic in create_topics(&config.kafka()?, config.kafka.partitions, config.kafka.replication).await? {
+                writeln!(out, "{topic}")?;
+            }
+            Ok(())
+        }
+        None => receive(&config).await,
+    }
+}
+
+async fn receive(config: &Config) -> Result<(), Box<dyn std::error::Error>> {
+    let mut http = monitor_kit::http::Config::default();
+    http.requests_per_second_per_client = Some(config.http.requests_per_second_per_client).filter(|limit| *limit > 0);
+    for proxy in &config.http.trusted_proxies {
+        http.trusted_proxies.push(proxy.parse().map_err(|error| format!("http.trusted_proxies: {proxy:?}: {error}"))?);
+    }
+    // The spool does not make its parent, which may be a volume that is not mounted; the example's own folder is none.
+    std::fs::create_dir_all(&config.spool.path).map_err(|error| format!("cannot create {}: {error}", config.spool.path.display()))?;
+    // A single project may fill the spool, several leave room for each other.
+    let share = if config.projects.len() == 1 { 1.0 } else { 0.5 };
+    let builder = Monitor::builder()
+        .http(http)
+        .spool(&config.spool.path)
+        .configure_spool(|spool| spool.min_free_disk(config.spool.min_free_mib << 20).project_share(share))
+        .integration(config.kafka()?);
+    let builder = config.projects().into_iter().fold(builder, |builder, project| builder.project(project));
+    let server = Server::from_listener(listen(config.http.listen).await?);
+    let internal = Server::from_listener(listen(config.http.internal).await?);
+    let monitor = builder.build().await?;
+
+    let (address, internal_address) = (server.local_addr()?, internal.local_addr()?);
+    let stop = watch::Sender::new(false);
+    let stopped = |mut stop: watch::Receiver<bool>| async move {
+        // The sender lives as long as this function runs.
+        let _ = stop.wait_for(|stop| *stop).await;
+    };
+    let internal_task = tokio::spawn(internal.serve(monitor.service().internal(), stopped(stop.subscribe())));
+    let serving = tokio::spawn(server.serve(monitor.service().ingest(), stopped(stop.subscribe())));
+
+    let mut out = std::io::stdout();
+    writeln!(
+        out,
+        "\n  Monitor Kit\n\n  \
+         Receiver    http://{address}/\n  \
+         Metrics     http://{internal_address}/metrics\n  \
+         Kafka       {brokers}\n  \
+         Spool       {spool}\n\n  \
+         ready; Ctrl-C stops it, nothing that was accepted is lost",
+        brokers = config.kafka.brokers,
+        spool = config.spool.path.display(),
+    )?;
+    out.flush()?;
+
+    signalled().await?;
+    // A second signal ends it at once: what was acknowledged is on disk.
+    tokio::spawn(async {
+        if signalled().await.is_ok() {
+            std::process::exit(130);
+        }
+    });
+    stop.send_replace(true);
+    serving.await?;
+    monitor.shutdown(Duration::from_secs(20)).await;
+    internal_task.await?;
+    Ok(())
+}

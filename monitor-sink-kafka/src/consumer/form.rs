@@ -1,0 +1,110 @@
+//! From messages to a batch: decoded, without copies, processed. A function of the chunk and of what is known about copies.
+
+use std::sync::Arc;
+
+use monitor_core::{Batch, BatchId, Draft, Envelope, EventId, Processor};
+
+use crate::{
+    consumer::{chunk::Chunk, copies::Copies},
+    record::decode,
+};
+
+/// What became of the messages of a chunk.
+pub(crate) struct Formed {
+    pub(crate) batch: Batch,
+    /// Messages that hold no event: position in the chunk and why.
+    pub(crate) unreadable: Vec<(usize, String)>,
+    /// Events left out, because they were seen before.
+    pub(crate) copies: u64,
+    /// Events that processors dropped, by reason.
+    pub(crate) dropped: Vec<(&'static str, u64)>,
+}
+
+/// The id of the batch that these messages make: the same for whoever reads them.
+pub(crate) fn batch_id(topic: &str, partition: i32, chunk: &Chunk) -> BatchId {
+    let (first, last) = chunk.bounds().unwrap_or_default();
+    BatchId::new(format!("{topic}-{partition}-{first}-{last}-{:08x}", chunk.checksum()))
+}
+
+/// Makes the batch. `repeated` says that its events may have been written in batches of other bounds, or so long ago that the
+/// store has forgotten the batch's id.
+pub(crate) fn form(id: BatchId, repeated: bool, chunk: &Chunk, copies: &mut Copies, processors: &[Arc<dyn Processor>]) -> Formed {
+    let mut envelopes: Vec<Envelope> = Vec::with_capacity(chunk.len());
+    let mut unreadable = Vec::new();
+    let mut left_out = 0;
+    for (position, raw) in chunk.messages().enumerate() {
+        match decode(raw.payload) {
+            Ok((mut origin, event)) => {
+                if copies.is_copy(&mut origin, &event, raw.time) {
+                    left_out += 1;
+                } else {
+                    envelopes.push(Envelope { origin, events: vec![event] });
+                }
+            }
+            Err(error) => unreadable.push((position, crate::report(&error))),
+        }
+    }
+    let mut draft = Draft::new(id.clone(), envelopes);
+    for processor in processors {
+        processor.process(&mut draft);
+    }
+    let (envelopes, dropped) = draft.end();
+    let batch = Batch::new(id, envelopes);
+    Formed { batch: if repeated { batch.mark_repeated() } else { batch }, unreadable, copies: left_out, dropped }
+}
+
+/// Position in the chunk of the message that holds the event; `None` for one that a processor made.
+pub(crate) fn position(chunk: &Chunk, id: EventId) -> Option<usize> {
+    chunk.messages().position(|raw| decode(raw.payload).is_ok_and(|(_, event)| event.id == id))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use monitor_core::{Each, Enricher, Event, Kind, Origin, Verdict};
+
+    use super::*;
+    use crate::{consumer::chunk::Raw, record::encode};
+
+    fn payload(id: u128, name: &str) -> Vec<u8> {
+        let mut payload = Vec::new();
+        encode(&Origin::new("shop", 1_732_096_800_000), &Event::new(EventId(id), 1_732_096_800_000, Kind::Track, name), &mut payload);
+        payload
+    }
+
+    fn chunk(payloads: &[Vec<u8>]) -> Chunk {
+        let mut chunk = Chunk::default();
+        for (payload, offset) in payloads.iter().zip(7..) {
+            chunk.push(Raw { offset, time: 1_732_096_800_100, key: b"", payload }, Instant::now());
+        }
+        chunk
+    }
+
+    struct NoSecrets;
+
+    impl Enricher for NoSecrets {
+        fn name(&self) -> &'static str {
+            "no_secrets"
+        }
+
+        fn enrich(&self, event: &mut Event, _origin: &Origin) -> Verdict {
+            if event.name == "secret" { Verdict::Drop("secret") } else { Verdict::Keep }
+        }
+    }
+
+    #[test]
+    fn every_message_is_accounted_for() {
+        let payloads = [payload(1, "a"), payload(2, "secret"), b"{".to_vec(), payload(1, "a"), payload(3, "b")];
+        let chunk = chunk(&payloads);
+        let id = batch_id("monitor.behavior", 4, &chunk);
+        let formed = form(id.clone(), false, &chunk, &mut Copies::default(), &[Arc::new(Each(NoSecrets))]);
+        let names: Vec<_> = formed.batch.events().map(|(_, event)| event.name.as_str()).collect();
+        assert_eq!(names, ["a", "b"]);
+        assert_eq!((formed.copies, formed.dropped), (1, vec![("secret", 1)]));
+        assert!(matches!(&formed.unreadable[..], [(2, reason)] if !reason.is_empty()), "{:?}", formed.unreadable);
+        assert!(id.as_str().starts_with("monitor.behavior-4-7-11-"), "{id}");
+        assert_eq!(position(&chunk, EventId(3)), Some(4));
+        assert_eq!(position(&chunk, EventId(9)), None);
+    }
+}

@@ -1,0 +1,340 @@
+//! One partition while it is assigned to this consumer: what was read, what is being written, what is committed.
+//!
+//! ```text
+//!  read back      read            bounds committed        written         committed
+//!  (ids only) ──► filling ──► ready ──► planned ──► writing ──► done ──► …
+//! ```
+//!
+//! Two rules make it exact. The bounds of a chunk are committed *before* it is written, so that whoever comes after a crash forms
+//! the same chunk again. The offset behind it is committed only *after* it is written, so that nothing is skipped. At most one
+//! chunk is between planned and done.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use crate::consumer::{
+    chunk::{Chunk, Raw},
+    copies::{Copies, RECENT},
+    note::Note,
+    writer::{Lease, Work},
+};
+
+/// When a chunk is complete.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) events: usize,
+    pub(crate) bytes: usize,
+    pub(crate) linger: Duration,
+}
+
+/// See the module.
+pub(crate) struct Partition {
+    lease: Lease,
+    revoked: Arc<AtomicBool>,
+    /// As it is committed; `None` when nothing is.
+    committed: Option<i64>,
+    note: Note,
+    /// Chunks that begin at or below this offset may have been written with other bounds, or by another consumer.
+    doubtful: i64,
+    /// The last message of the chunk that was open when the partition was assigned, until that chunk is formed again.
+    reform: Option<i64>,
+    begun: bool,
+    filling: Chunk,
+    ready: VecDeque<Chunk>,
+    planned: Option<Chunk>,
+    /// The offset behind the chunk that is being written.
+    writing: Option<i64>,
+    /// The offset behind what is written.
+    done: Option<i64>,
+    /// With the writer while there is one.
+    copies: Option<Box<Copies>>,
+    pub(crate) paused: bool,
+}
+
+impl Partition {
+    /// Just assigned; offset and note are those that the group has committed.
+    pub(crate) fn new(lease: Lease, committed: Option<i64>, note: Note) -> Partition {
+        Partition {
+            lease,
+            revoked: Arc::default(),
+            committed,
+            note,
+            doubtful: note.open.unwrap_or(-1).max(note.written.map_or(-1, |written| written - 1)),
+            reform: note.open,
+            begun: false,
+            filling: Chunk::default(),
+            ready: VecDeque::new(),
+            planned: None,
+            writing: None,
+            done: None,
+            copies: Some(Box::default()),
+            paused: false,
+        }
+    }
+
+    /// Where to begin to read: before what is committed, so that copies of the latest events are known. `None`: at the beginning.
+    pub(crate) fn start(&self) -> Option<i64> {
+        let back = i64::try_from(RECENT).unwrap_or(i64::MAX);
+        self.committed.map(|committed| committed.saturating_sub(back)).filter(|start| *start > 0)
+    }
+
+    pub(crate) fn lease(&self) -> &Lease {
+        &self.lease
+    }
+
+    /// Takes the next message. Returns how many messages before it were deleted by the topic's retention before anybody wrote them.
+    pub(crate) fn take(&mut self, raw: Raw<'_>, limits: Limits, now: Instant) -> u64 {
+        let mut lost = 0;
+        if !self.begun {
+            self.begun = true;
+            if let Some(copies) = &mut self.copies
+                && raw.offset > 0
+            {
+                copies.begin(raw.time);
+            }
+            lost = self.committed.map_or(0, |committed| u64::try_from(raw.offset - committed).unwrap_or(0));
+        }
+        if self.committed.is_some_and(|committed| raw.offset < committed) {
+            if let Some(copies) = &mut self.copies {
+                copies.remember(raw.payload, raw.time);
+            }
+            return lost;
+        }
+        if self.reform.is_some_and(|last| raw.offset > last) {
+            // Its last message is gone, perhaps all of them.
+            self.seal();
+        }
+        self.filling.push(raw, now);
+        let complete = match self.reform {
+            Some(last) => raw.offset >= last,
+            None => self.filling.len() >= limits.events || self.filling.bytes() >= limits.bytes,
+        };
+        if complete {
+            self.seal();
+        }
+        lost
+    }
+
+    fn seal(&mut self) {
+        self.reform = None;
+        if !self.filling.is_empty() {
+            self.ready.push_back(std::mem::take(&mut self.filling));
+        }
+    }
+
+    /// Chooses what is to be written next, if nothing is being written.
+    pub(crate) fn plan(&mut self, limits: Limits, now: Instant) {
+        if self.planned.is_some() || self.writing.is_some() {
+            return;
+        }
+        let waited = self.filling.since().is_some_and(|since| now.duration_since(since) >= limits.linger);
+        if self.ready.is_empty() && waited && self.reform.is_none() {
+            self.seal();
+        }
+        self.planned = self.ready.pop_front();
+    }
+
+    /// What is to be committed, if anything.
+    pub(crate) fn wish(&self) -> Option<(i64, Note)> {
+        let Some((first, last)) = self.planned.as_ref().and_then(Chunk::bounds) else { return self.done() };
+        let offset = self.done.or(self.committed).unwrap_or(first);
+        Some((offset, Note { open: Some(last), written: self.note.written.filter(|written| offset < *written) }))
+    }
+
+    /// The offset behind what is written, if that is not committed.
+    pub(crate) fn done(&self) -> Option<(i64, Note)> {
+        let written = |done: i64| self.note.written.filter(|written| done < *written);
+        self.done.map(|done| (done, Note { open: None, written: written(done) }))
+    }
+
+    /// What is committed, to be committed once more as a proof that this consumer may.
+    pub(crate) fn proof(&self) -> Option<(i64, Note)> {
+        self.committed.map(|committed| (committed, self.note))
+    }
+
+    /// The wish was fulfilled. Returns what is to be written now.
+    pub(crate) fn committed(&mut self, offset: i64, note: Note) -> Option<Work> {
+        self.committed = Some(offset);
+        self.note = note;
+        self.done = None;
+        let chunk = self.planned.take()?;
+        let (first, last) = chunk.bounds()?;
+        self.writing = Some(last + 1);
+        Some(Work {
+            lease: self.lease.clone(),
+            repeated: first <= self.doubtful,
+            chunk,
+            copies: self.copies.take()?,
+            revoked: Arc::clone(&self.revoked),
+        })
+    }
+
+    /// The chunk was written.
+    pub(crate) fn written(&mut self, copies: Box<Copies>) {
+        self.done = self.writing.take();
+        self.copies = Some(copies);
+    }
+
+    pub(crate) fn is_writing(&self) -> bool {
+        self.writing.is_some()
+    }
+
+    /// Whether enough is read for a while.
+    pub(crate) fn is_full(&self) -> bool {
+        self.ready.len() >= 2
+    }
+
+    /// Whether more should be read.
+    pub(crate) fn is_hungry(&self) -> bool {
+        self.ready.is_empty()
+    }
+
+    /// Messages that are not dealt with, of those up to this end.
+    pub(crate) fn lag(&self, end: i64) -> Option<i64> {
+        self.done.or(self.committed).map(|offset| end.saturating_sub(offset).max(0))
+    }
+}
+
+impl Drop for Partition {
+    /// Whoever still writes for it stops.
+    fn drop(&mut self) {
+        self.revoked.store(true, Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits { events: 3, bytes: 1_000, linger: Duration::from_secs(1) };
+
+    /// Offset and note that were committed, and the bounds and doubt of what is written now.
+    type Advance = (i64, Note, Option<(i64, i64, bool)>);
+
+    struct Scene {
+        partition: Partition,
+        now: Instant,
+    }
+
+    impl Scene {
+        fn new(committed: Option<i64>, note: Note) -> Scene {
+            let lease = Lease { topic: "t".into(), partition: 0, assignment: 1 };
+            Scene { partition: Partition::new(lease, committed, note), now: Instant::now() }
+        }
+
+        fn take(&mut self, offsets: std::ops::Range<i64>) -> u64 {
+            offsets.map(|offset| self.partition.take(Raw { offset, time: 5, key: b"", payload: b"x" }, LIMITS, self.now)).sum()
+        }
+
+        /// Plans and commits.
+        fn advance(&mut self) -> Option<Advance> {
+            self.partition.plan(LIMITS, self.now);
+            let (offset, note) = self.partition.wish()?;
+            let work = self.partition.committed(offset, note);
+            let bounds = work.and_then(|work| work.chunk.bounds().map(|(first, last)| (first, last, work.repeated)));
+            Some((offset, note, bounds))
+        }
+
+        fn written(&mut self) {
+            self.partition.written(Box::default());
+        }
+    }
+
+    fn open(last: i64) -> Note {
+        Note { open: Some(last), written: None }
+    }
+
+    #[test]
+    fn bounds_are_committed_before_and_the_offset_after_the_write() {
+        let mut scene = Scene::new(None, Note::default());
+        scene.take(0..2);
+        assert_eq!(scene.advance(), None, "a chunk that is not full waits");
+        scene.take(2..5);
+        assert_eq!(scene.advance(), Some((0, open(2), Some((0, 2, false)))));
+        assert_eq!(scene.advance(), None, "one chunk at a time");
+        scene.written();
+        assert_eq!(scene.advance(), Some((3, Note::default(), None)));
+        scene.now += Duration::from_secs(1);
+        assert_eq!(scene.advance(), Some((3, open(4), Some((3, 4, false)))));
+        scene.take(5..8);
+        scene.written();
+        assert_eq!(scene.advance(), Some((5, open(7), Some((5, 7, false)))), "the end of one and the bounds of the next in one commit");
+    }
+
+    #[test]
+    fn what_was_open_is_formed_again_with_the_same_bounds() {
+        let mut scene = Scene::new(Some(10), open(14));
+        scene.take(10..13);
+        scene.now += Duration::from_secs(9);
+        assert_eq!(scene.advance(), None, "it waits for its last message");
+        scene.take(13..18);
+        assert_eq!(scene.advance(), Some((10, open(14), Some((10, 14, true)))));
+        scene.written();
+        assert_eq!(scene.advance(), Some((15, open(17), Some((15, 17, false)))));
+    }
+
+    #[test]
+    fn what_was_open_can_have_lost_messages_to_retention() {
+        let mut scene = Scene::new(Some(10), open(12));
+        assert_eq!(scene.take(11..12), 1);
+        scene.take(14..15);
+        assert_eq!(scene.advance(), Some((10, open(11), Some((11, 11, true)))));
+        let mut scene = Scene::new(Some(10), open(12));
+        assert_eq!(scene.take(20..23), 10);
+        assert_eq!(scene.advance(), Some((10, open(22), Some((20, 22, false)))));
+    }
+
+    #[test]
+    fn what_is_before_the_committed_offset_is_only_remembered() {
+        let mut scene = Scene::new(Some(5), Note::default());
+        assert_eq!(scene.partition.start(), None);
+        assert_eq!(scene.take(0..5), 0);
+        assert!(scene.partition.filling.is_empty());
+        scene.take(5..8);
+        assert_eq!(scene.advance(), Some((5, open(7), Some((5, 7, false)))));
+        let start = Scene::new(Some(1_000_000), Note::default()).partition.start();
+        assert_eq!(start, Some(1_000_000 - i64::try_from(RECENT).unwrap()));
+    }
+
+    #[test]
+    fn what_is_read_again_on_purpose_is_doubtful_until_its_end() {
+        let replay = Note { open: None, written: Some(4) };
+        let mut scene = Scene::new(Some(0), replay);
+        scene.take(0..9);
+        assert_eq!(scene.advance(), Some((0, Note { open: Some(2), ..replay }, Some((0, 2, true)))));
+        scene.written();
+        assert_eq!(scene.advance(), Some((3, Note { open: Some(5), ..replay }, Some((3, 5, true)))));
+        scene.written();
+        assert_eq!(scene.advance(), Some((6, open(8), Some((6, 8, false)))));
+    }
+
+    #[test]
+    fn reading_pauses_when_two_chunks_wait() {
+        let mut scene = Scene::new(None, Note::default());
+        scene.take(0..6);
+        assert!(scene.partition.is_full() && !scene.partition.is_hungry());
+        scene.advance();
+        assert!(!scene.partition.is_full() && !scene.partition.is_hungry());
+        scene.written();
+        scene.advance();
+        assert!(scene.partition.is_hungry());
+    }
+
+    #[test]
+    fn a_writer_learns_that_the_partition_is_gone() {
+        let mut scene = Scene::new(None, Note::default());
+        scene.take(0..3);
+        scene.partition.plan(LIMITS, scene.now);
+        let (offset, note) = scene.partition.wish().unwrap();
+        let work = scene.partition.committed(offset, note).unwrap();
+        assert!(!work.revoked.load(Ordering::SeqCst));
+        drop(scene);
+        assert!(work.revoked.load(Ordering::SeqCst));
+    }
+}

@@ -1,0 +1,219 @@
+//! Writes batches to topics: every event is enqueued in order to an idempotent producer, and the write ends when every delivery
+//! report is in.
+//!
+//! ```text
+//! encode all ──► too large? refuse ──► enqueue each ──► all reports in ──► Ok, or the worst failure
+//!                                        │   ▲
+//!                                   queue full: wait until half of it is delivered
+//! ```
+//!
+//! What is encoded is bounded by the lane's batch, what is enqueued by librdkafka's queue.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use monitor_core::{Batch, BatchId, Envelope, EventId, Service, Sink, WriteError};
+use rdkafka::{
+    ClientConfig,
+    error::RDKafkaErrorCode,
+    message::{Header, OwnedHeaders},
+    producer::BaseRecord,
+};
+use tokio::task;
+
+use crate::{
+    classify::{NotDelivered, is_missing_topic},
+    config::{ConfigError, Kafka, KeyStrategy, Topics},
+    producer::{Flight, Producer},
+    record::{SCHEMA, Shared, encode_with},
+};
+
+/// What a message has besides payload and key: its headers and the protocol's own bytes, with room for more of them.
+const OVERHEAD: usize = 512;
+/// Events that are encoded or enqueued before other tasks have a turn: about a millisecond.
+const STRIDE: usize = 512;
+
+/// Writes events to Kafka. See [`Kafka`].
+pub struct KafkaSink {
+    client: ClientConfig,
+    topics: Topics,
+    key: KeyStrategy,
+    /// Largest message, bytes.
+    largest: usize,
+    /// `None` when the sink was closed.
+    producer: Mutex<Option<Arc<Producer>>>,
+    /// Held while a batch is enqueued: one write at a time waits for room.
+    turn: tokio::sync::Mutex<()>,
+    /// The batch that was begun last and is not known to be written.
+    begun: Mutex<Option<BatchId>>,
+}
+
+/// An event does not fit into a message.
+#[derive(Debug, thiserror::Error)]
+#[error("the message of event {id} has {bytes} bytes, {largest} are allowed (message.max.bytes)")]
+struct TooLarge {
+    id: EventId,
+    bytes: usize,
+    largest: usize,
+}
+
+/// Nothing is written any more.
+#[derive(Debug, thiserror::Error)]
+#[error("the sink is closed")]
+struct Closed;
+
+impl KafkaSink {
+    /// Starts a producer. It connects by itself, and this does not wait for it.
+    pub fn new(kafka: Kafka) -> Result<KafkaSink, ConfigError> {
+        kafka.topics.check()?;
+        let client = kafka.producer()?;
+        let number = |key: &str, default: usize| client.get(key).and_then(|value| value.trim().parse().ok()).unwrap_or(default);
+        // A message that is larger than the whole queue would wait for room for ever.
+        let largest = number("message.max.bytes", 1_000_000).min(number("queue.buffering.max.kbytes", 65_536).saturating_mul(1024));
+        let producer = Producer::start(&client).map_err(ConfigError::settings)?;
+        let producer = Mutex::new(Some(Arc::new(producer)));
+        let turn = tokio::sync::Mutex::new(());
+        Ok(KafkaSink { client, topics: kafka.topics, key: kafka.key, largest, producer, turn, begun: Mutex::new(None) })
+    }
+
+    /// The producer; a new one when the one before cannot go on.
+    fn producer(&self) -> Result<Arc<Producer>, WriteError> {
+        let mut current = self.producer.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(producer) = &mut *current else { return Err(WriteError::retryable(Closed)) };
+        if producer.is_spent() {
+            *producer = Arc::new(Producer::start(&self.client).map_err(WriteError::retryable)?);
+        }
+        Ok(producer.clone())
+    }
+
+    /// Whether this batch was begun before, without a known end.
+    fn begin(&self, id: &BatchId) -> bool {
+        let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        begun.replace(id.clone()).is_some_and(|before| before == *id)
+    }
+
+    /// Every message of the batch, or nothing of it. Those that may be in the topic already say so: a consumer whose memory does not
+    /// reach back so far looks them up.
+    async fn encode(&self, batch: &Batch, repeated: bool) -> Result<Messages, WriteError> {
+        let mut messages = Messages { bytes: Vec::with_capacity(batch.len().saturating_mul(1024)), ends: Vec::with_capacity(batch.len()) };
+        let Messages { bytes, ends } = &mut messages;
+        let mut shared = Shared::default();
+        for Envelope { origin, events } in batch.envelopes() {
+            let mut declared;
+            let mut origin = origin;
+            if repeated && origin.attempt == 1 {
+                declared = origin.clone();
+                declared.attempt = 2;
+                origin = &declared;
+            }
+            shared.set(origin);
+            for event in events {
+                let start = bytes.len();
+                encode_with(origin, &shared, event, bytes);
+                let payload = bytes.len();
+                self.key.write(origin, event, bytes);
+                let size = bytes.len() - start + OVERHEAD;
+                if size > self.largest {
+                    return Err(WriteError::rejected(TooLarge { id: event.id, bytes: size, largest: self.largest }));
+                }
+                ends.push((payload, bytes.len()));
+                if ends.len() % STRIDE == 0 {
+                    task::yield_now().await;
+                }
+            }
+        }
+        Ok(messages)
+    }
+
+    /// Hands all messages over, in order. Ends at the first that is not taken.
+    async fn enqueue(&self, producer: &Producer, flight: &Arc<Flight>, batch: &Batch, messages: &Messages) -> Result<(), NotDelivered> {
+        let _turn = self.turn.lock().await;
+        let mut start = 0;
+        for (n, ((origin, event), &(payload, end))) in batch.events().zip(&messages.ends).enumerate() {
+            if n % STRIDE == STRIDE - 1 {
+                task::yield_now().await;
+            }
+            let topic = self.topics.topic(&event.kind);
+            let header = |key, value| Header { key, value: Some(value) };
+            let headers = OwnedHeaders::new_with_capacity(4)
+                .insert(header("project", origin.project.as_str()))
+                .insert(header("kind", event.kind.as_str()))
+                .insert(header("schema", SCHEMA))
+                .insert(header("content-type", "application/json"));
+            let mut record = BaseRecord::with_opaque_to(topic, flight.clone())
+                .payload(messages.bytes.get(start..payload).unwrap_or_default())
+                .key(messages.bytes.get(payload..end).unwrap_or_default())
+                .headers(headers);
+            start = end;
+            flight.take_off();
+            while let Err((error, given_back)) = producer.send(record) {
+                if error.rdkafka_error_code() != Some(RDKafkaErrorCode::QueueFull) {
+                    flight.land();
+                    return Err(NotDelivered::new(topic, &error));
+                }
+                record = given_back;
+                producer.room().await;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Sink for KafkaSink {
+    fn name(&self) -> &'static str {
+        "kafka"
+    }
+
+    async fn write(&self, batch: &Batch) -> Result<(), WriteError> {
+        let begun_before = self.begin(batch.id());
+        let messages = self.encode(batch, begun_before || batch.is_repeated()).await?;
+        let producer = self.producer()?;
+        let flight = Arc::new(Flight::default());
+        flight.take_off();
+        let enqueued = self.enqueue(&producer, &flight, batch, &messages).await;
+        drop(messages);
+        flight.land();
+        flight.all_landed().await;
+        if let Err(error) = enqueued {
+            flight.failed(error);
+        }
+        let Some(error) = flight.failure() else {
+            self.begun.lock().unwrap_or_else(PoisonError::into_inner).take();
+            return Ok(());
+        };
+        if is_missing_topic(error.source) {
+            tracing::error!(
+                topic = error.topic,
+                "the topic does not exist; create it, for example with `create_topics`: events wait until then"
+            );
+            // It would believe that for minutes after the topic was created.
+            producer.give_up();
+        }
+        if error.source == RDKafkaErrorCode::Fatal {
+            producer.give_up();
+        }
+        Err(error.into())
+    }
+}
+
+#[async_trait]
+impl Service for KafkaSink {
+    /// Whatever is not confirmed stays in the spool: messages that still wait are not sent any more.
+    async fn close(&self, within: Duration) {
+        let Some(producer) = self.producer.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        if !producer.end(within).await {
+            tracing::warn!("the Kafka producer did not end in time");
+        }
+    }
+}
+
+/// The encoded messages of a batch, one behind the other.
+struct Messages {
+    bytes: Vec<u8>,
+    /// Where each payload ends, and the key behind it.
+    ends: Vec<(usize, usize)>,
+}
