@@ -22,11 +22,12 @@ use std::{
 use clap::{Parser, Subcommand};
 use config_file::{Config, flat, listen, report, signalled};
 use monitor_kit::{
-    Each, Monitor, access,
+    Each, Kind, Monitor, access,
     clickhouse::ClickHouse,
     enrich::Validity,
     http::Server,
     kafka::{DeadMessage, KafkaConsumer},
+    process::PerMinute,
 };
 use tokio::sync::watch;
 
@@ -124,11 +125,16 @@ async fn consume(config: &Config) -> Result<(), Box<dyn std::error::Error>> {
         None if config.query.listen.ip().is_loopback() => access::open(),
         None => return Err("query: others than this machine can connect: say with token who may read".into()),
     };
+    let mut aggregated: Vec<Kind> = Vec::new();
+    for kind in &config.consumer.aggregate {
+        aggregated.push(kind.parse().map_err(|error| format!("consumer.aggregate: {kind:?} is {error}"))?);
+    }
     let consumer = consumer(config)?
         .batch_events(config.consumer.batch_events)
         .linger(Duration::from_millis(config.consumer.linger_ms))
         // Our own receivers have done that; other programs that write to the topics may not.
         .processor(Each(Validity::default()))
+        .processor(PerMinute::of(aggregated))
         .integration(clickhouse);
     let builder = config.projects().into_iter().fold(Monitor::builder(), |builder, project| builder.project(project));
     let server = Server::from_listener(listen(config.query.listen).await?);

@@ -58,7 +58,6 @@ SELECT
     WHEN kind IN ('resource', 'request') THEN `value` BETWEEN 0 AND 3600000
     WHEN kind = 'time_on_page' THEN `value` BETWEEN 0 AND 604800000
     WHEN kind = 'scroll_depth' THEN `value` BETWEEN 0 AND 100
-    WHEN kind = 'exposure' THEN `value` BETWEEN 0 AND 1
     ELSE TRUE
   END THEN `value` END AS `value`,
   COALESCE(weight, 1) AS weight,

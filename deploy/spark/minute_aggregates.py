@@ -28,7 +28,6 @@ LARGEST = [
     (["resource", "request"], None, 3_600_000),
     (["time_on_page"], None, 604_800_000),
     (["scroll_depth"], None, 100),
-    (["exposure"], None, 1),
 ]
 
 # What makes a row of the result, and the key of its message.

@@ -107,6 +107,9 @@ pub type Settings = BTreeMap<String, Value>;
 pub struct Consumer {
     pub batch_events: usize,
     pub linger_ms: u64,
+    /// Kinds.
+    #[serde(deserialize_with = "words")]
+    pub aggregate: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -158,7 +161,7 @@ impl Default for KafkaEntry {
 
 impl Default for Consumer {
     fn default() -> Consumer {
-        Consumer { batch_events: 50_000, linger_ms: 1_000 }
+        Consumer { batch_events: 50_000, linger_ms: 1_000, aggregate: Vec::new() }
     }
 }
 

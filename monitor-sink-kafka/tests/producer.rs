@@ -311,6 +311,22 @@ async fn a_topic_that_is_missing_is_waited_for() {
 }
 
 #[tokio::test]
+async fn what_may_be_in_the_topic_already_says_so() {
+    let cluster = cluster();
+    let attempts = |found: Vec<Read>| found.iter().map(|read| (read.number(), read.value["attempt"].as_u64())).collect::<BTreeMap<_, _>>();
+    let sink = sink(kafka(&cluster));
+    sink.write(&batch(1, 1, 1)).await.unwrap();
+    sink.write(&batch(2, 1, 1).mark_repeated()).await.unwrap();
+    // Given up in the middle, offered again, and then the next one.
+    let begun = tokio::time::timeout(Duration::ZERO, sink.write(&batch(3, 1, 1))).await;
+    assert!(begun.is_err());
+    sink.write(&batch(3, 1, 1)).await.unwrap();
+    sink.write(&batch(4, 1, 1)).await.unwrap();
+    let found = attempts(read(&cluster, 4));
+    assert_eq!(found, [(1, None), (2, Some(2)), (3, Some(2)), (4, None)].into());
+}
+
+#[tokio::test]
 async fn a_write_that_is_given_up_leaves_the_next_one_alone() {
     let cluster = cluster();
     cluster.broker_round_trip_time(-1, Duration::from_millis(300)).unwrap();

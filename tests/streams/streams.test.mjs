@@ -409,7 +409,7 @@ after(async () => {
 test('there is something of everything', () => {
   const minutes = [...ours.values()];
   assert.ok(minutes.length > 300, `${minutes.length} minutes`);
-  for (const kind of ['vital', 'navigation', 'longtask', 'resource', 'request', 'time_on_page', 'scroll_depth', 'exposure']) {
+  for (const kind of ['vital', 'navigation', 'longtask', 'resource', 'request', 'time_on_page', 'scroll_depth']) {
     const some = minutes.filter((minute) => minute.kind === kind);
     assert.ok(some.some(({ weight, value_count }) => value_count < weight) && some.some(({ sum }) => sum > 0), `values of ${kind} that can be true, and that cannot`);
   }

@@ -304,16 +304,26 @@ impl State {
         let mut added = Vec::new();
         for element in committed.elements() {
             element.error().map_err(Failure::Committed)?;
-            let offset = match element.offset() {
+            let (topic, id) = (element.topic(), element.partition());
+            let mut note = element.metadata().parse::<Note>().unwrap_or_else(|error| {
+                tracing::warn!(%error, topic, partition = id, "it is taken for none");
+                Note::default()
+            });
+            let mut offset = match element.offset() {
                 Offset::Offset(offset) => Some(offset),
                 _ => None,
             };
-            let note = element.metadata().parse::<Note>().unwrap_or_else(|error| {
-                tracing::warn!(%error, topic = element.topic(), partition = element.partition(), "it is taken for none");
-                Note::default()
-            });
+            if let Some(committed) = offset {
+                let (_, end) = consumer.fetch_watermarks(topic, id, COMMITTED_TIMEOUT).map_err(Failure::Committed)?;
+                if committed > end {
+                    // What comes now has offsets that were committed for other messages.
+                    tracing::error!(topic, partition = id, committed, end, "the topic is shorter than what was read: Kafka has lost messages");
+                    offset = Some(end);
+                    note = Note { open: None, written: Some(committed) };
+                }
+            }
             self.assignments += 1;
-            let place: Place = (element.topic().into(), element.partition());
+            let place: Place = (topic.into(), id);
             let lease = Lease { topic: Arc::clone(&place.0), partition: place.1, assignment: self.assignments };
             let partition = Partition::new(lease, offset, note);
             let start = partition.start().map_or(Offset::Beginning, Offset::Offset);

@@ -8,8 +8,10 @@ use std::{
 };
 
 use monitor_bench::{
-    Result, events, figure_line,
-    ledger::{Ledger, fresh_events_are_visible},
+    Result,
+    client::Client,
+    events, figure_line,
+    ledger::{Ledger, count, fresh_events_are_visible},
     load::{Load, Sent},
     process::{Process, is_stopped, signal, until},
     proxy::{Fault, Mode},
@@ -19,10 +21,11 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::time::{sleep, sleep_until};
 
-use crate::scene::{DEAD_LETTERS, GROUP, Programs, Scene};
+use crate::scene::{Counted, DEAD_LETTERS, GROUP, Programs, Scene};
 
 /// Names, in the order they run.
-pub const ALL: &[&str] = &["kills", "broker_down", "killed_writing", "rebalances", "stopped", "database_down", "poison", "answer_lost"];
+pub const ALL: &[&str] =
+    &["kills", "broker_down", "killed_writing", "rebalances", "stopped", "database_down", "poison", "answer_lost", "replay"];
 
 /// Beyond the consumers' `max.poll.interval.ms` and `session.timeout.ms`, see the scene's configuration.
 const STOPPED: Duration = Duration::from_secs(12);
@@ -81,11 +84,22 @@ pub struct Report {
 }
 
 /// A message that cannot be stored.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Poison {
     topic: String,
     key: String,
     value: String,
+}
+
+impl Poison {
+    /// As it is when it was put back: what can be read says that it is to be looked up.
+    fn put_back(self) -> Poison {
+        let value = match self.value.strip_suffix('}') {
+            Some(fields) if fields.starts_with(r#"{"id":"#) => format!(r#"{fields},"attempt":0}}"#),
+            _ => self.value,
+        };
+        Poison { value, ..self }
+    }
 }
 
 /// What a scenario did.
@@ -95,6 +109,15 @@ struct Done {
     fired: u64,
     /// What the dead letters must hold.
     poison: Vec<Poison>,
+    /// The last time that messages were read again.
+    replayed: Option<Replayed>,
+}
+
+/// Where the group was put back to: sums over the partitions.
+#[derive(Clone, Copy, Debug, Default)]
+struct Replayed {
+    before: u64,
+    now: u64,
 }
 
 impl Done {
@@ -133,6 +156,7 @@ impl Run {
             "database_down" => self.database_down(&mut scene).await,
             "poison" => self.poison(&scene, load.ledger()).await,
             "answer_lost" => self.answer_lost(&mut scene).await,
+            "replay" => self.replay(&mut scene, load.ledger(), since).await,
             _ => Err("no such scenario".into()),
         };
         sleep(Duration::from_secs(1)).await;
@@ -180,6 +204,9 @@ impl Run {
         scene.all_well()?;
         scene.all_accounted_for().await?;
         effects(name, scene, sent, done.fired)?;
+        if let Some(replayed) = done.replayed {
+            report.lines.push(was_read_again(scene, replayed).await?);
+        }
         dead_letters_are(scene, done.poison).await?;
         let receiver = scene.receivers.first().ok_or("no receiver")?.addr;
         fresh_events_are_visible(&Ledger::default(), receiver, reader, FRESH).await
@@ -351,6 +378,81 @@ impl Run {
         Ok(done)
     }
 
+    /// The group is put back by an operator, to a time in the middle or to the beginning, and a consumer is killed while what was
+    /// read before is read again. What the database has lost in between comes back. Dead letters are put back.
+    async fn replay(&self, scene: &mut Scene, ledger: &Ledger, since: i64) -> Result<Done> {
+        let mut done = Done::default();
+        self.all_visible(scene, ledger, since).await?;
+        match scene.operate(&["replay", "--since", EVERYTHING]).await {
+            Ok(text) => return Err(format!("a replay was not refused while consumers run: {text}").into()),
+            Err(error) if error.to_string().contains("stop its consumers first") => {}
+            Err(error) => return Err(format!("a replay was refused for another reason: {error}").into()),
+        }
+        for n in 0..self.choose(2, 12) {
+            let middle = events::now();
+            sleep(Duration::from_secs(2)).await;
+            self.all_visible(scene, ledger, since).await?;
+            for consumer in &mut scene.consumers {
+                ends_in_order(&mut consumer.service.process).await?;
+            }
+            // From here on what was counted is what has been read again, and what is new.
+            scene.counted = Counted::default();
+            let lost = n % 2 == 0;
+            if lost {
+                lose(scene, middle).await?;
+            }
+            let time = scene
+                .ask(&format!("SELECT concat(replaceOne(toString(fromUnixTimestamp64Milli(toInt64({middle}), 'UTC')), ' ', 'T'), 'Z')"))
+                .await?;
+            let mut replayed = replayed(&scene.operate(&["replay", "--since", &time]).await?)?;
+            if !lost {
+                // Put back further, before anything is read.
+                let before = replayed.before;
+                replayed = Replayed { before, ..self::replayed(&scene.operate(&["replay", "--since", EVERYTHING]).await?)? };
+            }
+            if replayed.now >= replayed.before {
+                return Err("there was nothing to be read again".into());
+            }
+            let what =
+                format!("replay: {} messages {}", replayed.before - replayed.now, if lost { "that were lost" } else { "of all times" });
+            done.replayed = Some(replayed);
+            // The first one is in the middle of its part when it is killed.
+            scene.consumer(0)?.proxy.set(Mode::Refuse);
+            for consumer in &mut scene.consumers {
+                consumer.service.restart().await?;
+            }
+            let consumer = scene.consumer(0)?;
+            if lost {
+                let fault = if n % 4 == 0 { Fault::KillInWrite } else { Fault::KillAfterWrite };
+                consumer.proxy.arm(fault, fastrand::u32(..3), consumer.pid());
+                consumer.proxy.set(Mode::Pass);
+                consumer.proxy.fired(PATIENCE).await?;
+            } else {
+                if !until(PATIENCE, async || consumer.retries().await).await {
+                    return Err("the consumer did not try to write what it reads again".into());
+                }
+                consumer.service.process.kill().await?;
+                consumer.proxy.set(Mode::Pass);
+            }
+            consumer.restart_after_end().await?;
+            if lost {
+                came_back(scene).await?;
+            }
+            done.fire(&what);
+        }
+        done.poison = put_back(scene, bad_messages(0)).await?;
+        done.fire("replay: dead letters");
+        Ok(done)
+    }
+
+    /// Waits until everything that is accepted now can be queried.
+    async fn all_visible(&self, scene: &mut Scene, ledger: &Ledger, since: i64) -> Result<()> {
+        let accepted = ledger.accepted() as u64;
+        let mut reader = Client::new(scene.consumer(1)?.addr);
+        let visible = until(PATIENCE, async || count(&mut reader, since).await.is_ok_and(|count| count >= accepted)).await;
+        if visible { Ok(()) } else { Err("what was accepted does not become visible".into()) }
+    }
+
     /// The engine stores an insert, but its answer is lost.
     async fn answer_lost(&self, scene: &mut Scene) -> Result<Done> {
         let mut done = Done::default();
@@ -362,6 +464,96 @@ impl Run {
         }
         Ok(done)
     }
+}
+
+/// Before any message.
+const EVERYTHING: &str = "1970-01-01T00:00:01Z";
+/// All that consumers read, as Kafka's tools take it.
+const TOPICS: &str = "monitor.errors,monitor.performance,monitor.behavior";
+
+/// The database loses what arrived at this time and later; remembers what that was.
+async fn lose(scene: &Scene, since: i64) -> Result<()> {
+    let lost = format!("received >= fromUnixTimestamp64Milli(toInt64({since}))");
+    scene.ask("DROP TABLE IF EXISTS default.lost").await?;
+    scene.ask(&format!("CREATE TABLE default.lost ENGINE = MergeTree ORDER BY id AS SELECT id FROM monitor.events WHERE {lost}")).await?;
+    scene.ask(&format!("ALTER TABLE monitor.events DELETE WHERE {lost} SETTINGS mutations_sync = 1")).await?;
+    let left = scene.ask(LOST_ROWS).await?;
+    progress(&format!("replay: the database has lost, and still has: {left}"));
+    match left.split_once('\t') {
+        Some((lost, "0")) if lost != "0" => Ok(()),
+        _ => Err(format!("the database did not lose anything: {left}").into()),
+    }
+}
+
+/// How many rows were lost, and how many of them are there.
+const LOST_ROWS: &str = "SELECT count(), countIf(id IN (SELECT id FROM monitor.events)) FROM default.lost";
+
+/// Waits until the database has again what it had lost; whether more than once is found by the comparison.
+async fn came_back(scene: &Scene) -> Result<()> {
+    let all = async || scene.ask(LOST_ROWS).await.is_ok_and(|rows| rows.split_once('\t').is_some_and(|(lost, back)| lost == back));
+    if until(FRESH, all).await {
+        return Ok(());
+    }
+    let rows = scene.ask(LOST_ROWS).await?;
+    Err(format!("of the rows that the database had lost not all came back: {rows}").into())
+}
+
+/// What `consumer … replay` printed, such as `monitor.errors/3: 120, 40 messages before 160`, summed up.
+fn replayed(text: &str) -> Result<Replayed> {
+    let mut sum = Replayed::default();
+    for line in text.lines() {
+        let (_, rest) = line.split_once(": ").ok_or_else(|| format!("not understood: {line}"))?;
+        // A partition without any commit is read from its beginning anyway.
+        let Some((now, before)) = rest.split_once(", ") else { continue };
+        let before = before.rsplit_once(' ').ok_or_else(|| format!("not understood: {line}"))?.1;
+        sum.now += now.parse::<u64>()?;
+        sum.before += before.parse::<u64>()?;
+    }
+    Ok(sum)
+}
+
+/// An error unless the consumers, as they were started after the last replay, have read and left out what they were put back by.
+async fn was_read_again(scene: &Scene, Replayed { before, now }: Replayed) -> Result<String> {
+    let (again, new) = (before - now, scene.broker.messages(TOPICS).await?.saturating_sub(before));
+    let Counted { consumed, copies, stored, .. } = scene.counted;
+    let text = format!(
+        "{again} messages were to be read again and {new} were new; {consumed} were read, {} were left out as copies",
+        copies + stored
+    );
+    if consumed >= (new + again) as f64 && copies + stored >= again as f64 { Ok(text) } else { Err(text.into()) }
+}
+
+/// Has messages become dead letters, looks at them and puts them back, so that they become dead letters again. Returns what the
+/// topic of dead letters holds then.
+async fn put_back(scene: &Scene, bad: Vec<String>) -> Result<Vec<Poison>> {
+    let topic = "monitor.behavior";
+    let mut poison: Vec<_> = bad.into_iter().map(|value| Poison { topic: topic.to_owned(), key: "poison".to_owned(), value }).collect();
+    let messages: Vec<_> = poison.iter().map(|poison| (poison.key.clone(), poison.value.clone())).collect();
+    scene.broker.produce(topic, &messages).await?;
+    listed(scene, &poison).await?;
+    let text = scene.operate(&["dead-letters", "replay"]).await?;
+    if text.trim() != format!("{} messages were put back", poison.len()) {
+        return Err(format!("{} dead letters were to be put back: {text}", poison.len()).into());
+    }
+    let again: Vec<_> = poison.iter().cloned().map(Poison::put_back).collect();
+    listed(scene, &again).await?;
+    poison.extend(again);
+    Ok(poison)
+}
+
+/// Waits until `consumer … dead-letters list` shows these, each once.
+async fn listed(scene: &Scene, poison: &[Poison]) -> Result<()> {
+    let mut expected: Vec<&str> = poison.iter().map(|poison| &*poison.value).collect();
+    expected.sort_unstable();
+    let mut text = String::new();
+    let same = until(FRESH, async || {
+        text = scene.operate(&["dead-letters", "list"]).await.unwrap_or_else(|error| error.to_string());
+        // A line about the message, then the message.
+        let mut found: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("    ")).collect();
+        found.sort_unstable();
+        found == expected
+    });
+    if same.await { Ok(()) } else { Err(format!("{expected:?} should be listed as dead letters, there are:\n{text}").into()) }
 }
 
 /// SIGTERM: the process ends by itself, with 0.
@@ -429,9 +621,11 @@ async fn dead_letters_are(scene: &Scene, mut expected: Vec<Poison>) -> Result<()
 fn bad_messages(round: usize) -> Vec<String> {
     let event = |id: &str, time: &str| {
         let received = events::now();
-        format!(r#"{{{id}"time":{time},"received":{received},"kind":"track","name":"poison-{round}","project":"shop","data":{{}}}}"#)
+        format!(r#"{{{id}"time":{time},"received":{received},"kind":"track","name":"poison-{round}","project":"shop"}}"#)
     };
-    let id = || format!(r#""id":"{:032x}","#, fastrand::u128(..));
+    // As our own programs write it.
+    let part = |bits: u32| fastrand::u64(..1 << bits);
+    let id = || format!(r#""id":"{:08x}-{:04x}-{:04x}-{:04x}-{:012x}","#, part(32), part(16), part(16), part(16), part(48));
     vec![
         format!("no JSON {{ {round}"),
         format!("[{round}]"),

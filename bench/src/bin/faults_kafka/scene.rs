@@ -11,7 +11,7 @@ use std::{
 use monitor_bench::{
     Result,
     client::{Client, Metrics},
-    kafka::{Broker, create_topics},
+    kafka::{Broker, command, create_topics},
     ledger::{Ledger, count},
     process::{Service, free_address, panics, until},
     proxy::{Inserts, Proxy},
@@ -55,6 +55,11 @@ impl Consumer {
         self.service.process.pid()
     }
 
+    /// Whether it has tried a batch again.
+    pub async fn retries(&self) -> bool {
+        Metrics::read(self.internal).await.is_ok_and(|metrics| metrics.sum("batches_retried") > 0.0)
+    }
+
     /// Starts it again after something else has ended it.
     pub async fn restart_after_end(&mut self) -> Result<()> {
         self.service.process.wait(Duration::from_secs(10)).await.map_err(|_| "the consumer was not killed")?;
@@ -71,6 +76,8 @@ pub struct Counted {
     pub stored: f64,
     /// Batches that were tried again.
     pub retried: f64,
+    /// Messages that were read and dealt with.
+    pub consumed: f64,
 }
 
 pub struct Scene {
@@ -192,7 +199,20 @@ database = "monitor"
         self.counted.copies += metrics.sum_of("events_duplicate", TOPIC);
         self.counted.stored += metrics.sum("events_duplicate") - metrics.sum_of("events_duplicate", TOPIC);
         self.counted.retried += metrics.sum("batches_retried");
+        self.counted.consumed += metrics.sum("messages_consumed");
         Ok(())
+    }
+
+    /// What an operator does with the consumer's program; what it prints.
+    pub async fn operate(&self, args: &[&str]) -> Result<String> {
+        command(&self.programs.consumer, &self.folder.join("consumer-0.toml"), args).await
+    }
+
+    /// Has the engine do something, past the proxies; its answer.
+    pub async fn ask(&self, sql: &str) -> Result<String> {
+        let (status, body) = Client::new(self.engine_addr).post("/", "text/plain", sql.to_owned().into(), Duration::from_secs(30)).await?;
+        let text = String::from_utf8_lossy(&body).trim().to_owned();
+        if status == 200 { Ok(text) } else { Err(format!("{sql}: the engine answered {status}: {text}").into()) }
     }
 
     /// An error unless each consumer has an outcome for each message, when nothing is on its way.
