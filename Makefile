@@ -102,7 +102,7 @@ test-examples: sdk-ts/dist/.built examples/react/node_modules/.installed example
 test-dashboard: monitor-http/dashboard/dist/.built browser
 	cd monitor-http/dashboard && npm test --silent && npm run --silent test:browser
 
-test-rust: assets engine packages
+test-rust: assets engine packages kafka
 	cargo test --locked --workspace --all-features
 
 test-e2e: assets engine browser tests/e2e/node_modules/.installed

@@ -317,7 +317,13 @@ impl State {
                 let (_, end) = consumer.fetch_watermarks(topic, id, COMMITTED_TIMEOUT).map_err(Failure::Committed)?;
                 if committed > end {
                     // What comes now has offsets that were committed for other messages.
-                    tracing::error!(topic, partition = id, committed, end, "the topic is shorter than what was read: Kafka has lost messages");
+                    tracing::error!(
+                        topic,
+                        partition = id,
+                        committed,
+                        end,
+                        "the topic is shorter than what was read: Kafka has lost messages"
+                    );
                     offset = Some(end);
                     note = Note { open: None, written: Some(committed) };
                 }
