@@ -109,11 +109,12 @@ test-e2e: assets engine browser tests/e2e/node_modules/.installed
 	cargo build --locked --example quickstart
 	cd tests/e2e && npm test --silent
 
-test-faults: assets engine
+test-faults: assets engine packages
 	cargo build --locked --example quickstart -p monitor-kit
 	cargo run --locked -p monitor-bench --bin faults -- --receiver target/debug/examples/quickstart --engine target/debug/monitor-engine --short
 
-KAFKA_EXAMPLES = cargo build --locked --features kafka --example kafka_pipeline --example consumer
+# With TLS, as in the other tests, so that librdkafka is built once.
+KAFKA_EXAMPLES = cargo build --locked --features kafka-tls --example kafka_pipeline --example consumer
 
 # The road through Kafka: real broker, nginx, two receivers, two consumers, Chromium.
 test-e2e-kafka: assets engine browser kafka packages tests/e2e-kafka/node_modules/.installed
@@ -121,12 +122,12 @@ test-e2e-kafka: assets engine browser kafka packages tests/e2e-kafka/node_module
 	cd tests/e2e-kafka && npm test --silent
 
 # The jobs for Flink and Spark, in their own engines: their minutes are those of the query API.
-test-streams: assets engine kafka
+test-streams: assets engine kafka packages
 	$(KAFKA_EXAMPLES)
 	tests/streams/setup
 	node --test tests/streams/streams.test.mjs
 
-test-faults-kafka: assets engine kafka
+test-faults-kafka: assets engine kafka packages
 	$(KAFKA_EXAMPLES)
 	cargo run --locked -p monitor-bench --bin faults_kafka -- --pipeline target/debug/examples/kafka_pipeline --consumer target/debug/examples/consumer \
 		--engine target/debug/monitor-engine --kafka target/kafka/lib --short --parallel 2
@@ -138,7 +139,7 @@ screenshot: assets engine browser tests/e2e/node_modules/.installed
 
 ## Measuring -----------------------------------------------------------------------------------------------------------
 
-release: assets engine
+release: assets engine packages
 	cargo build --locked --release --example quickstart
 	cargo build --locked --release -p monitor-bench -p monitor-engine
 .PHONY: release
@@ -150,9 +151,18 @@ bench-sdk: assets engine browser sdk-ts/bench/node_modules/.installed
 	cargo build --locked --example quickstart
 	cd sdk-ts && npm run --silent bench:size && npm run --silent bench:loss && npm run --silent bench:cost
 
-release-kafka: release kafka
-	cargo build --locked --release --features kafka --example kafka_pipeline --example consumer
+release-kafka: release kafka packages
+	cargo build --locked --release --features kafka-tls --example kafka_pipeline --example consumer
 .PHONY: release-kafka
+
+# Beside the OpenTelemetry collector, which needs Go, and a NestJS service.
+target/otel/otelcol: bench/peers/otel/builder.yaml
+	@command -v go >/dev/null || { echo "the OpenTelemetry collector is built with Go 1.26 or later" >&2; exit 1; }
+	cd bench/peers/otel && go run go.opentelemetry.io/collector/cmd/builder@v0.160.0 --config builder.yaml
+
+bench-kafka: release-kafka target/otel/otelcol bench/peers/nest-kafka/node_modules/.installed
+	./target/release/kafka --pipeline target/release/examples/kafka_pipeline --consumer target/release/examples/consumer \
+		--engine target/release/monitor-engine --kafka target/kafka/lib --otel target/otel/otelcol --nest bench/peers/nest-kafka
 
 faults-kafka: release-kafka
 	./target/release/faults_kafka --pipeline target/release/examples/kafka_pipeline --consumer target/release/examples/consumer \
@@ -164,4 +174,4 @@ faults: release
 clean:
 	cargo clean
 	rm -rf data test-output monitor-http/assets/{sdk,dashboard,.copied} monitor-http/dashboard/dist sdk-ts/dist
-	rm -rf sdk-ts/node_modules sdk-ts/bench/node_modules examples/{react,vue}/{node_modules,dist} monitor-http/dashboard/node_modules tests/e2e/node_modules tests/e2e-kafka/node_modules bench/peers/node/node_modules
+	rm -rf sdk-ts/node_modules sdk-ts/bench/node_modules examples/{react,vue}/{node_modules,dist} monitor-http/dashboard/node_modules tests/e2e/node_modules tests/e2e-kafka/node_modules bench/peers/{node,nest-kafka}/node_modules

@@ -28,7 +28,7 @@ const RETENTION: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Dead letters wait for a person.
 const DEAD_LETTER_RETENTION: Duration = Duration::from_secs(30 * 24 * 3600);
 /// What a dead letter has more than its message: the headers that say where it came from and why.
-pub(crate) const DEAD_LETTER_MORE: usize = 16 * 1024;
+const DEAD_LETTER_MORE: usize = 16 * 1024;
 /// Kafka's own default.
 const LARGEST_BATCH: usize = 1_048_588;
 

@@ -5,12 +5,16 @@
 
 use std::{
     collections::BTreeMap,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
     time::{Duration, Instant},
 };
 
 use monitor_core::{
     Batch, BatchId, Counts, Envelope, Event, EventId, Integration, Kind, Labelled, Origin, Pipeline, Setup, Sink, Total, WriteError,
+    async_trait,
     testing::{MemorySink, MemoryTransport},
 };
 use monitor_sink_kafka::{Kafka, KafkaConsumer, KafkaSink};
@@ -77,7 +81,7 @@ struct Running {
 }
 
 impl Running {
-    fn start(consumer: KafkaConsumer, sink: Arc<MemorySink>) -> Running {
+    fn start(consumer: KafkaConsumer, sink: Arc<dyn Sink>) -> Running {
         let counts = Arc::new(Counts::new());
         let mut setup = Setup::new(Arc::clone(&counts));
         Box::new(consumer.sink(sink)).install(&mut setup).unwrap();
@@ -226,4 +230,51 @@ async fn what_cannot_be_read_or_written_is_put_aside_and_can_be_put_back() {
     running.stop().await;
     // The consumer before it took note of the event when it put it aside: a copy that is put back must not be taken for one.
     assert_eq!(ids(&mended), [7]);
+}
+
+/// Takes nothing until it is told to.
+struct Gate {
+    inner: MemorySink,
+    open: AtomicBool,
+}
+
+#[async_trait]
+impl Sink for Gate {
+    fn name(&self) -> &str {
+        "gate"
+    }
+
+    async fn write(&self, batch: &Batch) -> Result<(), WriteError> {
+        if self.open.load(SeqCst) { self.inner.write(batch).await } else { Err(WriteError::retryable("closed")) }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partition_that_was_given_up_while_it_was_paused_is_read_when_it_comes_back() {
+    let cluster = Cluster::new();
+    let gate = || Arc::new(Gate { inner: MemorySink::new("memory"), open: AtomicBool::new(false) });
+    cluster.produce(&events(0..1_000)).await;
+    let first = gate();
+    let running = Running::start(cluster.consumer().batch_events(10), first.clone());
+    // Long enough to read all that it will before it pauses.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let other = Running::start(cluster.consumer().batch_events(10), gate());
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    other.stop().await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    first.open.store(true, SeqCst);
+    running.consumed(1_000).await;
+    running.stop().await;
+    assert_eq!(ids(&first.inner), (0..1_000).collect::<Vec<_>>());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_is_larger_than_any_event_is_put_aside_too() {
+    let (cluster, sink) = (Cluster::new(), sink());
+    cluster.produce_raw(&"x".repeat(999_000), 0);
+    let running = Running::start(cluster.consumer(), sink);
+    running.consumed(1).await;
+    running.stop().await;
+    let letters = cluster.consumer().dead_letters(10).await.unwrap();
+    assert_eq!(letters.iter().map(|letter| letter.payload.len()).collect::<Vec<_>>(), [999_000]);
 }

@@ -44,7 +44,8 @@ use crate::{
 /// processors), by the batch it is in (read again after a crash it has the same id, becomes the same events with the same ids
 /// and is recognised as a whole), and by its own id in the store. Of an aggregated event the store does not know that id. So when an
 /// event went into an aggregate and is *sent again*, or produced again, after the window has forgotten it, it is counted a second
-/// time. Where that matters more than rows, do not aggregate.
+/// time. And who reads a topic again on purpose forms other batches: aggregates that the database still has are counted again. Where that
+/// matters more than rows, do not aggregate.
 ///
 /// The members are counted as dropped for the reason `aggregated`; the events that stand for them come on top.
 ///

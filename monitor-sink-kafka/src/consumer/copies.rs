@@ -14,14 +14,16 @@
 //! What an operator puts back has attempt 0: it was seen before and not written, so only the store knows whether it is a copy.
 
 use monitor_core::{Event, EventKeys, Origin, RecentEvents};
-use serde::Deserialize;
+
+use crate::record::decode;
 
 /// Events that are always known; the places of two tables of 2¹⁷, 4.5 MB.
 pub(crate) const RECENT: usize = 114_000;
 /// Declared repeats that are always known.
 const DECLARED: usize = 57_000;
-/// How far the clocks of two receivers may be apart, ms.
-const SKEW: i64 = 5_000;
+/// How far the times of two messages may be out of order, ms: a message gets its time when it is enqueued, and is given up after
+/// `message.timeout.ms`, 120 s; the rest is for clocks.
+const SKEW: i64 = 130_000;
 
 /// The attempt of an event that an operator puts back.
 pub(crate) const PUT_BACK: u32 = 0;
@@ -32,16 +34,6 @@ pub(crate) struct Copies {
     recent: RecentEvents,
     declared: RecentEvents,
     project: (String, u128),
-}
-
-/// The part of a message that tells which event it is.
-#[derive(Deserialize)]
-struct Head<'a> {
-    id: monitor_core::EventId,
-    #[serde(borrow)]
-    project: std::borrow::Cow<'a, str>,
-    #[serde(default)]
-    attempt: u32,
 }
 
 impl Default for Copies {
@@ -60,12 +52,12 @@ impl Copies {
         self.declared.begin(time);
     }
 
-    /// Takes note of a message that was dealt with before. One that is no event has no copies.
+    /// Takes note of a message that was dealt with before. One that holds no event became a dead letter, and has no copies.
     pub(crate) fn remember(&mut self, payload: &[u8], produced: i64) {
-        if let Ok(head) = serde_json::from_slice::<Head<'_>>(payload) {
-            let key = EventKeys::key(self.secret(&head.project), head.id);
+        if let Ok((origin, event)) = decode(payload) {
+            let key = EventKeys::key(self.secret(&origin.project), event.id);
             self.recent.insert(key, produced);
-            if head.attempt > 1 {
+            if origin.attempt > 1 {
                 self.declared.insert(key, produced);
             }
         }
@@ -141,7 +133,7 @@ mod tests {
         let mut scene = Scene(Copies::default());
         scene.0.begin(1_000_000);
         assert_eq!(scene.see(1, 1, 900_000, 1_100_000), (false, true));
-        assert_eq!(scene.see(2, 1, 1_000_000 + SKEW, 1_100_000), (false, false));
+        assert_eq!(scene.see(2, 1, 1_000_000 + SKEW, 1_200_000), (false, false));
     }
 
     #[test]
@@ -159,6 +151,8 @@ mod tests {
             r#"{"id":"00000000000000000000000000000007","time":1,"received":1,"kind":"track","name":"x","project":"shop","attempt":2}"#;
         scene.0.remember(payload.as_bytes(), 5);
         scene.0.remember(b"no event", 5);
+        scene.0.remember(br#"{"id":"00000000000000000000000000000008","project":"shop"}"#, 5);
+        assert!(!scene.see(8, 1, 1, 6).0, "what could not be read was not written");
         assert!(scene.see(7, 1, 1, 6).0);
     }
 }

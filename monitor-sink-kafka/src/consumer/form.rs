@@ -1,6 +1,6 @@
 //! From messages to a batch: decoded, without copies, processed. A function of the chunk and of what is known about copies.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use monitor_core::{Batch, BatchId, Draft, Envelope, EventId, Processor};
 
@@ -20,10 +20,15 @@ pub(crate) struct Formed {
     pub(crate) dropped: Vec<(&'static str, u64)>,
 }
 
-/// The id of the batch that these messages make: the same for whoever reads them.
-pub(crate) fn batch_id(topic: &str, partition: i32, chunk: &Chunk) -> BatchId {
+/// The id of the batch that these messages make: the same for whoever reads them. What is `again` read on purpose has another one,
+/// since a store may remember ids longer than rows.
+pub(crate) fn batch_id(topic: &str, partition: i32, chunk: &Chunk, again: Option<i64>) -> BatchId {
     let (first, last) = chunk.bounds().unwrap_or_default();
-    BatchId::new(format!("{topic}-{partition}-{first}-{last}-{:08x}", chunk.checksum()))
+    let id = format!("{topic}-{partition}-{first}-{last}-{:08x}", chunk.checksum());
+    BatchId::new(match again {
+        Some(number) => format!("{id}-{number}"),
+        None => id,
+    })
 }
 
 /// Makes the batch. `repeated` says that its events may have been written in batches of other bounds, or so long ago that the
@@ -53,9 +58,15 @@ pub(crate) fn form(id: BatchId, repeated: bool, chunk: &Chunk, copies: &mut Copi
     Formed { batch: if repeated { batch.mark_repeated() } else { batch }, unreadable, copies: left_out, dropped }
 }
 
-/// Position in the chunk of the message that holds the event; `None` for one that a processor made.
-pub(crate) fn position(chunk: &Chunk, id: EventId) -> Option<usize> {
-    chunk.messages().position(|raw| decode(raw.payload).is_ok_and(|(_, event)| event.id == id))
+/// Where in the chunk the events are, by project and id. What is not there was made by a processor.
+pub(crate) fn positions(chunk: &Chunk) -> HashMap<(String, EventId), usize> {
+    let mut positions = HashMap::new();
+    for (position, raw) in chunk.messages().enumerate() {
+        if let Ok((origin, event)) = decode(raw.payload) {
+            positions.entry((origin.project, event.id)).or_insert(position);
+        }
+    }
+    positions
 }
 
 #[cfg(test)]
@@ -97,14 +108,16 @@ mod tests {
     fn every_message_is_accounted_for() {
         let payloads = [payload(1, "a"), payload(2, "secret"), b"{".to_vec(), payload(1, "a"), payload(3, "b")];
         let chunk = chunk(&payloads);
-        let id = batch_id("monitor.behavior", 4, &chunk);
+        let id = batch_id("monitor.behavior", 4, &chunk, None);
         let formed = form(id.clone(), false, &chunk, &mut Copies::default(), &[Arc::new(Each(NoSecrets))]);
         let names: Vec<_> = formed.batch.events().map(|(_, event)| event.name.as_str()).collect();
         assert_eq!(names, ["a", "b"]);
         assert_eq!((formed.copies, formed.dropped), (1, vec![("secret", 1)]));
         assert!(matches!(&formed.unreadable[..], [(2, reason)] if !reason.is_empty()), "{:?}", formed.unreadable);
         assert!(id.as_str().starts_with("monitor.behavior-4-7-11-"), "{id}");
-        assert_eq!(position(&chunk, EventId(3)), Some(4));
-        assert_eq!(position(&chunk, EventId(9)), None);
+        assert_eq!(batch_id("monitor.behavior", 4, &chunk, Some(5)).as_str(), format!("{id}-5"));
+        let positions = positions(&chunk);
+        assert_eq!(positions.get(&("shop".into(), EventId(3))), Some(&4));
+        assert_eq!(positions.get(&("bank".into(), EventId(3))), None);
     }
 }

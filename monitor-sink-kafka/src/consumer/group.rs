@@ -12,7 +12,7 @@ use std::{
         mpsc,
     },
     thread,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use monitor_core::{BackOff, Gauge, Labelled};
@@ -27,7 +27,7 @@ use rdkafka::{
 use tokio::sync::oneshot;
 
 use crate::consumer::{
-    Shared,
+    Config, Shared,
     chunk::Raw,
     note::Note,
     partition::{Limits, Partition},
@@ -107,7 +107,12 @@ fn consume(shared: &Arc<Shared>, stop: &AtomicBool) -> Result<(), Failure> {
             return Err(failure);
         }
         if stop.load(Ordering::SeqCst) {
-            let until = *stop_until.get_or_insert_with(|| Instant::now() + shared.config.drain);
+            let until = *stop_until.get_or_insert_with(|| {
+                if let Err(error) = consumer.assignment().and_then(|all| consumer.pause(&all)) {
+                    state.complain(&error);
+                }
+                Instant::now() + shared.config.drain
+            });
             state.commit(&consumer);
             if !state.partitions.values().any(Partition::is_writing) || Instant::now() > until {
                 state.leaving = true;
@@ -144,6 +149,8 @@ struct State {
     last: Option<Place>,
     /// This consumer leaves the group: writers have had their time.
     leaving: bool,
+    /// Bytes of messages that are read and not being written.
+    waiting_bytes: usize,
 }
 
 impl State {
@@ -160,15 +167,16 @@ impl State {
             complaints: HashMap::new(),
             last: None,
             leaving: false,
+            waiting_bytes: 0,
         }
     }
 
-    /// When chunks are complete: the more partitions, the smaller they are, so that memory stays bounded.
+    /// When chunks are complete. While much waits they are smaller, so that memory stays bounded: then each partition gets its share for
+    /// one chunk that is filled, two that wait and one that is written.
     fn limits(&self) -> Limits {
-        let limits = self.shared.config.limits;
-        // Each partition can hold one that is filled, two that wait and one that is written.
-        let share = self.shared.config.max_buffered_bytes / (4 * self.partitions.len().max(1));
-        Limits { bytes: limits.bytes.min(share), ..limits }
+        let Config { limits, max_buffered_bytes, .. } = &self.shared.config;
+        let share = max_buffered_bytes / (4 * self.partitions.len().max(1));
+        if self.waiting_bytes < max_buffered_bytes / 2 { *limits } else { Limits { bytes: limits.bytes.min(share), ..*limits } }
     }
 
     fn take(&mut self, message: &BorrowedMessage<'_>) {
@@ -183,7 +191,7 @@ impl State {
         let Some(partition) = self.partitions.get_mut(place) else { return };
         let raw = Raw {
             offset: message.offset(),
-            time: message.timestamp().to_millis().unwrap_or(0),
+            time: message.timestamp().to_millis().filter(|time| *time > 0).unwrap_or_else(now),
             key: message.key().unwrap_or_default(),
             payload: message.payload().unwrap_or_default(),
         };
@@ -223,9 +231,16 @@ impl State {
         }
     }
 
+    /// Chooses what to write next: what has waited longest, and not more at the same time than is good for the sinks. What has to wait
+    /// grows, so that a sink which is behind gets fewer and larger batches.
     fn plan(&mut self) {
+        self.waiting_bytes = self.partitions.values().map(Partition::waiting_bytes).sum();
         let (limits, now) = (self.limits(), Instant::now());
-        self.partitions.values_mut().for_each(|partition| partition.plan(limits, now));
+        let busy = self.partitions.values().filter(|partition| partition.is_busy()).count();
+        let mut due: Vec<(Instant, &mut Partition)> =
+            self.partitions.values_mut().filter_map(|partition| Some((partition.due(limits, now)?, partition))).collect();
+        due.sort_by_key(|(since, _)| *since);
+        due.into_iter().take(self.shared.config.concurrent_writes.saturating_sub(busy)).for_each(|(_, partition)| partition.plan());
     }
 
     /// Commits what is written and what is going to be, in one request, and starts the writers.
@@ -302,6 +317,7 @@ impl State {
         }
         let committed = consumer.committed_offsets(list.clone(), COMMITTED_TIMEOUT).map_err(Failure::Committed)?;
         let mut added = Vec::new();
+        let deadline = Instant::now() + COMMITTED_TIMEOUT;
         for element in committed.elements() {
             element.error().map_err(Failure::Committed)?;
             let (topic, id) = (element.topic(), element.partition());
@@ -314,7 +330,9 @@ impl State {
                 _ => None,
             };
             if let Some(committed) = offset {
-                let (_, end) = consumer.fetch_watermarks(topic, id, COMMITTED_TIMEOUT).map_err(Failure::Committed)?;
+                // Of a partition without a leader it is not known, and it cannot be read either: the others must not wait for it.
+                let patience = deadline.saturating_duration_since(Instant::now());
+                let end = consumer.fetch_watermarks(topic, id, patience).map_or(i64::MAX, |(_, end)| end);
                 if committed > end {
                     // What comes now has offsets that were committed for other messages.
                     tracing::error!(
@@ -325,7 +343,8 @@ impl State {
                         "the topic is shorter than what was read: Kafka has lost messages"
                     );
                     offset = Some(end);
-                    note = Note { open: None, written: Some(committed) };
+                    // Their content is other, and so is the id of their batch.
+                    note = Note::default();
                 }
             }
             self.assignments += 1;
@@ -377,6 +396,12 @@ impl State {
     }
 }
 
+/// ms since the Unix epoch.
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
 fn place(lease: &Lease) -> Place {
     (Arc::clone(&lease.topic), lease.partition)
 }
@@ -389,16 +414,16 @@ fn commit_back_off() -> BackOff {
     BackOff::new(Duration::from_millis(100), Duration::from_secs(5))
 }
 
-/// Returns when the group has stored the offsets; refused when this consumer is no longer a member.
+/// Returns when the group has stored the offsets; refused when this consumer is no longer a member. A request for each topic: of one with
+/// several topics librdkafka does not tell which was refused.
 fn commit(consumer: &BaseConsumer<Member>, wishes: &[(Place, i64, Note)]) -> KafkaResult<()> {
-    let mut list = TopicPartitionList::with_capacity(wishes.len());
+    let mut lists: HashMap<&str, TopicPartitionList> = HashMap::new();
     for ((topic, partition), offset, note) in wishes {
-        let mut element = list.add_partition(topic, *partition);
+        let mut element = lists.entry(topic).or_default().add_partition(topic, *partition);
         element.set_offset(Offset::Offset(*offset))?;
         element.set_metadata(note.to_string());
     }
-    consumer.commit(&list, CommitMode::Sync)?;
-    list.elements().iter().try_for_each(|element| element.error())
+    lists.values().try_for_each(|list| consumer.commit(list, CommitMode::Sync))
 }
 
 impl Member {
@@ -432,7 +457,10 @@ impl ConsumerContext for Member {
         let mut state = self.state();
         let result = match error {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => match state.assign(consumer, list) {
-                Ok(positions) => consumer.incremental_assign(&positions).map_err(Failure::Assign),
+                // A partition that was paused when it was taken away would still be.
+                Ok(positions) => {
+                    consumer.incremental_assign(&positions).and_then(|()| consumer.resume(&positions)).map_err(Failure::Assign)
+                }
                 Err(failure) => Err(failure),
             },
             _ => {

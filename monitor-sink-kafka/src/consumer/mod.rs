@@ -89,6 +89,7 @@ pub struct KafkaConsumer {
     processors: Vec<Arc<dyn Processor>>,
     limits: Limits,
     max_buffered_bytes: usize,
+    concurrent_writes: usize,
     drain: Duration,
 }
 
@@ -109,6 +110,7 @@ struct Config {
     processors: Vec<Arc<dyn Processor>>,
     limits: Limits,
     max_buffered_bytes: usize,
+    concurrent_writes: usize,
     /// For how long writes may go on when their partition is given up.
     drain: Duration,
     /// For how long a commit proves that the partition is ours.
@@ -129,6 +131,7 @@ impl KafkaConsumer {
             processors: Vec::new(),
             limits: Limits { events: 50_000, bytes: 64 << 20, linger: Duration::from_secs(1) },
             max_buffered_bytes: 512 << 20,
+            concurrent_writes: 4,
             drain: Duration::from_secs(5),
         }
     }
@@ -176,8 +179,8 @@ impl KafkaConsumer {
         self
     }
 
-    /// Most bytes of messages in one batch. Default: 64 MiB; less when so many partitions are read that they would not fit into
-    /// [`max_buffered_bytes`](KafkaConsumer::max_buffered_bytes).
+    /// Most bytes of messages in one batch. Default: 64 MiB; less while half of
+    /// [`max_buffered_bytes`](KafkaConsumer::max_buffered_bytes) is used.
     pub fn batch_bytes(mut self, bytes: usize) -> KafkaConsumer {
         self.limits.bytes = bytes.max(1);
         self
@@ -189,10 +192,16 @@ impl KafkaConsumer {
         self
     }
 
-    /// Most bytes of messages that are read and not written yet. Default: 512 MiB. Decoding takes about three times the bytes of
+    /// About how many bytes of messages may wait to be written. Default: 512 MiB. Decoding takes about three times the bytes of
     /// each batch that is being written on top.
     pub fn max_buffered_bytes(mut self, bytes: usize) -> KafkaConsumer {
         self.max_buffered_bytes = bytes.max(1 << 20);
+        self
+    }
+
+    /// Most batches that are written at the same time, each of another partition. Default: 4. More make smaller batches of the same load.
+    pub fn concurrent_writes(mut self, writes: usize) -> KafkaConsumer {
+        self.concurrent_writes = writes.max(1);
         self
     }
 
@@ -245,6 +254,7 @@ impl Integration for KafkaConsumer {
             processors: self.processors,
             limits: self.limits,
             max_buffered_bytes: self.max_buffered_bytes,
+            concurrent_writes: self.concurrent_writes,
             drain: self.drain,
             lease: session,
             retry_min: Duration::from_millis(100),

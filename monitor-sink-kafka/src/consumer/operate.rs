@@ -1,6 +1,9 @@
 //! What operators ask for: reading again from a time on, looking at dead letters and putting them back.
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use monitor_core::WriteError;
 use rdkafka::{
@@ -18,7 +21,7 @@ use crate::{
         KafkaConsumer,
         copies::PUT_BACK,
         dead_letters::{Forwarded, Forwarder, header, producer},
-        note::Note,
+        note::{Again, Note},
     },
     record::{SCHEMA, decode, encode},
 };
@@ -98,7 +101,8 @@ pub struct DeadMessage {
 
 impl KafkaConsumer {
     /// Puts the group back, so that its consumers read again what was produced at `since` (ms since the Unix epoch; 0 for everything)
-    /// and later: for example when the database lost its latest data. Events that are still there are looked up and not stored again.
+    /// and later: for example when the database lost its latest data. Events that are still there are looked up and not stored again;
+    /// what a processor aggregated has no ids that could be looked up, and is counted again.
     ///
     /// The consumers of the group must be stopped. Partitions that are not as far as that are left where they are.
     pub async fn replay_since(&self, since: i64) -> Result<Vec<Replayed>, OperateError> {
@@ -130,11 +134,17 @@ impl KafkaConsumer {
         let (client, topic) = (self.client(&self.dead_letter_group())?, self.topics.dead_letter_topic().to_owned());
         let forwarder = Forwarder::new(producer(&self.connection)?);
         let runtime = Handle::current();
+        let topics: Vec<String> = self.topics.names().into_iter().map(str::to_owned).collect();
         let replay = move || {
             let mut count = 0;
             read_dead_letters(&client, &topic, usize::MAX, |letter, place, consumer| {
-                runtime.block_on(put_back(&forwarder, &letter)).map_err(OperateError::Write)?;
-                count += 1;
+                if topics.contains(&letter.topic) {
+                    runtime.block_on(put_back(&forwarder, &letter)).map_err(OperateError::Write)?;
+                    count += 1;
+                } else {
+                    // Whoever can write dead letters must not be able to write anywhere else.
+                    tracing::warn!(topic = letter.topic, offset = letter.offset, "a dead letter of another topic is passed over");
+                }
                 consumer.commit(place, CommitMode::Sync).map_err(failed("remembering what was put back"))
             })?;
             Ok(count)
@@ -177,6 +187,10 @@ fn partitions(consumer: &BaseConsumer, topics: &[String]) -> Result<TopicPartiti
 
 fn replay_since(client: &ClientConfig, group: &str, topics: &[String], since: i64) -> Result<Vec<Replayed>, OperateError> {
     let consumer: BaseConsumer = client.create().map_err(failed("making a consumer"))?;
+    let groups = consumer.fetch_group_list(Some(group), TIMEOUT).map_err(failed("asking who is in the group"))?;
+    if groups.groups().iter().any(|group| !group.members().is_empty()) {
+        return Err(OperateError::Active(group.to_owned()));
+    }
     let list = partitions(&consumer, topics)?;
     let committed = consumer.committed_offsets(list.clone(), TIMEOUT).map_err(failed("reading the committed offsets"))?;
     let mut times = list;
@@ -184,6 +198,7 @@ fn replay_since(client: &ClientConfig, group: &str, topics: &[String], since: i6
     times.set_all_offsets(since).map_err(failed("asking for offsets"))?;
     let found = consumer.offsets_for_times(times, TIMEOUT).map_err(failed("finding the offsets of that time"))?;
 
+    let number = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis()).unwrap_or(i64::MAX);
     let mut target = TopicPartitionList::new();
     let mut replayed = Vec::new();
     for element in committed.elements() {
@@ -202,10 +217,10 @@ fn replay_since(client: &ClientConfig, group: &str, topics: &[String], since: i6
         if now < before {
             // What may have been written already, a chunk that is open and an earlier replay included, is looked up.
             let note: Note = element.metadata().parse().unwrap_or_default();
-            let written = [Some(before), note.open.map(|open| open + 1), note.written].into_iter().flatten().max();
+            let below = [Some(before), note.open.map(|open| open + 1), note.again.map(|again| again.below)].into_iter().flatten().max();
             let mut element = target.add_partition(topic, partition);
             element.set_offset(Offset::Offset(now)).map_err(failed("choosing an offset"))?;
-            element.set_metadata(Note { open: None, written }.to_string());
+            element.set_metadata(Note { open: None, again: below.map(|below| Again { below, number }) }.to_string());
         }
     }
     if target.count() > 0 {
@@ -272,10 +287,12 @@ fn dead_message(message: &BorrowedMessage<'_>) -> DeadMessage {
     }
 }
 
+/// To the partition it came from, where its copies are.
 async fn put_back(forwarder: &Forwarder, letter: &DeadMessage) -> Result<(), WriteError> {
     let DeadMessage { topic, key, payload, .. } = letter;
+    let partition = Some(letter.partition).filter(|partition| *partition >= 0);
     let Ok((mut origin, event)) = decode(payload) else {
-        return forwarder.send(&[Forwarded { topic, key, payload, headers: Vec::new() }]).await;
+        return forwarder.send(&[Forwarded { topic, partition, key, payload, headers: Vec::new() }]).await;
     };
     // The consumer has seen it and would take it for a copy.
     origin.attempt = PUT_BACK;
@@ -287,5 +304,5 @@ async fn put_back(forwarder: &Forwarder, letter: &DeadMessage) -> Result<(), Wri
         ("schema", SCHEMA.as_bytes()),
         ("content-type", b"application/json"),
     ];
-    forwarder.send(&[Forwarded { topic, key, payload: &payload, headers }]).await
+    forwarder.send(&[Forwarded { topic, partition, key, payload: &payload, headers }]).await
 }

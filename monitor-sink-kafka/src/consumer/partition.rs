@@ -21,7 +21,7 @@ use std::{
 use crate::consumer::{
     chunk::{Chunk, Raw},
     copies::{Copies, RECENT},
-    note::Note,
+    note::{Again, Note},
     writer::{Lease, Work},
 };
 
@@ -65,7 +65,7 @@ impl Partition {
             revoked: Arc::default(),
             committed,
             note,
-            doubtful: note.open.unwrap_or(-1).max(note.written.map_or(-1, |written| written - 1)),
+            doubtful: note.open.unwrap_or(-1).max(note.again.map_or(-1, |again| again.below - 1)),
             reform: note.open,
             begun: false,
             filling: Chunk::default(),
@@ -128,29 +128,48 @@ impl Partition {
         }
     }
 
-    /// Chooses what is to be written next, if nothing is being written.
-    pub(crate) fn plan(&mut self, limits: Limits, now: Instant) {
+    /// Since when something waits that can be written now; `None` when nothing does, or something is being written.
+    pub(crate) fn due(&self, limits: Limits, now: Instant) -> Option<Instant> {
         if self.planned.is_some() || self.writing.is_some() {
-            return;
+            return None;
         }
-        let waited = self.filling.since().is_some_and(|since| now.duration_since(since) >= limits.linger);
-        if self.ready.is_empty() && waited && self.reform.is_none() {
+        let filling = self.filling.since().filter(|since| self.reform.is_none() && now.duration_since(*since) >= limits.linger);
+        self.ready.front().and_then(Chunk::since).or(filling)
+    }
+
+    /// Chooses what is to be written next. Call it when something is [due](Partition::due).
+    pub(crate) fn plan(&mut self) {
+        if self.ready.is_empty() {
             self.seal();
         }
         self.planned = self.ready.pop_front();
+    }
+
+    /// Whether something is being written, or is going to be.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.planned.is_some() || self.writing.is_some()
+    }
+
+    /// Bytes of messages that wait.
+    pub(crate) fn waiting_bytes(&self) -> usize {
+        self.filling.bytes() + self.ready.iter().map(Chunk::bytes).sum::<usize>() + self.planned.as_ref().map_or(0, Chunk::bytes)
     }
 
     /// What is to be committed, if anything.
     pub(crate) fn wish(&self) -> Option<(i64, Note)> {
         let Some((first, last)) = self.planned.as_ref().and_then(Chunk::bounds) else { return self.done() };
         let offset = self.done.or(self.committed).unwrap_or(first);
-        Some((offset, Note { open: Some(last), written: self.note.written.filter(|written| offset < *written) }))
+        Some((offset, Note { open: Some(last), again: self.again(offset) }))
     }
 
     /// The offset behind what is written, if that is not committed.
     pub(crate) fn done(&self) -> Option<(i64, Note)> {
-        let written = |done: i64| self.note.written.filter(|written| done < *written);
-        self.done.map(|done| (done, Note { open: None, written: written(done) }))
+        self.done.map(|done| (done, Note { open: None, again: self.again(done) }))
+    }
+
+    /// What a note says of reading again, as long as the offset is not behind it.
+    fn again(&self, offset: i64) -> Option<Again> {
+        self.note.again.filter(|again| offset < again.below)
     }
 
     /// What is committed, to be committed once more as a proof that this consumer may.
@@ -169,6 +188,7 @@ impl Partition {
         Some(Work {
             lease: self.lease.clone(),
             repeated: first <= self.doubtful,
+            again: note.again.filter(|again| first < again.below).map(|again| again.number),
             chunk,
             copies: self.copies.take()?,
             revoked: Arc::clone(&self.revoked),
@@ -234,7 +254,9 @@ mod tests {
 
         /// Plans and commits.
         fn advance(&mut self) -> Option<Advance> {
-            self.partition.plan(LIMITS, self.now);
+            if self.partition.due(LIMITS, self.now).is_some() {
+                self.partition.plan();
+            }
             let (offset, note) = self.partition.wish()?;
             let work = self.partition.committed(offset, note);
             let bounds = work.and_then(|work| work.chunk.bounds().map(|(first, last)| (first, last, work.repeated)));
@@ -247,7 +269,7 @@ mod tests {
     }
 
     fn open(last: i64) -> Note {
-        Note { open: Some(last), written: None }
+        Note { open: Some(last), again: None }
     }
 
     #[test]
@@ -304,7 +326,7 @@ mod tests {
 
     #[test]
     fn what_is_read_again_on_purpose_is_doubtful_until_its_end() {
-        let replay = Note { open: None, written: Some(4) };
+        let replay = Note { open: None, again: Some(Again { below: 4, number: 77 }) };
         let mut scene = Scene::new(Some(0), replay);
         scene.take(0..9);
         assert_eq!(scene.advance(), Some((0, Note { open: Some(2), ..replay }, Some((0, 2, true)))));
@@ -312,6 +334,25 @@ mod tests {
         assert_eq!(scene.advance(), Some((3, Note { open: Some(5), ..replay }, Some((3, 5, true)))));
         scene.written();
         assert_eq!(scene.advance(), Some((6, open(8), Some((6, 8, false)))));
+    }
+
+    #[test]
+    fn only_what_is_read_again_has_the_number_of_the_command_in_its_id() {
+        let again = Some(Again { below: 4, number: 77 });
+        let numbers = |open| {
+            let mut partition = Scene::new(Some(0), Note { open, again });
+            partition.take(0..9);
+            let mut numbers = Vec::new();
+            for _ in 0..3 {
+                partition.partition.plan();
+                let (offset, note) = partition.partition.wish().unwrap();
+                numbers.push(partition.partition.committed(offset, note).unwrap().again);
+                partition.written();
+            }
+            numbers
+        };
+        assert_eq!(numbers(None), [Some(77), Some(77), None]);
+        assert_eq!(numbers(Some(2)), [Some(77), Some(77), None], "after a crash in the middle, too");
     }
 
     #[test]
@@ -330,7 +371,7 @@ mod tests {
     fn a_writer_learns_that_the_partition_is_gone() {
         let mut scene = Scene::new(None, Note::default());
         scene.take(0..3);
-        scene.partition.plan(LIMITS, scene.now);
+        scene.partition.plan();
         let (offset, note) = scene.partition.wish().unwrap();
         let work = scene.partition.committed(offset, note).unwrap();
         assert!(!work.revoked.load(Ordering::SeqCst));

@@ -1,6 +1,7 @@
 //! Writes one chunk to every sink, until each of its messages is written, dead or known as a copy.
 
 use std::{
+    collections::HashMap,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -12,12 +13,15 @@ use std::{
 use monitor_core::{BackOff, Batch, DeadEvent, Delivery, Labelled, Sink, Total, count_dropped};
 use tokio::{sync::oneshot, task, time::sleep};
 
-use crate::consumer::{
-    Shared,
-    chunk::Chunk,
-    copies::Copies,
-    dead_letters::DeadLetter,
-    form::{Formed, batch_id, form, position},
+use crate::{
+    consumer::{
+        Shared,
+        chunk::{Chunk, Raw},
+        copies::Copies,
+        dead_letters::DeadLetter,
+        form::{Formed, batch_id, form, positions},
+    },
+    record::encode,
 };
 
 /// Names an assignment of a partition to this consumer; the next one is another.
@@ -33,6 +37,8 @@ pub(crate) struct Work {
     pub(crate) lease: Lease,
     pub(crate) chunk: Chunk,
     pub(crate) repeated: bool,
+    /// The number of the command to read it again.
+    pub(crate) again: Option<i64>,
     pub(crate) copies: Box<Copies>,
     /// The partition was taken away: what is not written yet is another's.
     pub(crate) revoked: Arc<AtomicBool>,
@@ -56,9 +62,9 @@ pub(crate) fn start(shared: Arc<Shared>, work: Work, news: mpsc::SyncSender<News
     let runtime = shared.runtime.clone();
     runtime.spawn(async move {
         let mut alarm = Alarm(Some(news.clone()));
-        let Work { lease, chunk, repeated, copies, revoked } = work;
+        let Work { lease, chunk, repeated, again, copies, revoked } = work;
         let writer = Writer { shared, lease: lease.clone(), revoked, news: news.clone() };
-        let ended = match writer.form(chunk, repeated, copies).await {
+        let ended = match writer.form(chunk, repeated, again, copies).await {
             Some((formed, chunk, copies)) => {
                 let written = writer.run(formed, chunk).await.is_ok();
                 News::Ended { lease, copies, written }
@@ -91,10 +97,16 @@ struct Writer {
 
 impl Writer {
     /// Decodes on a thread that may be busy for a while. `None` when that panicked.
-    async fn form(&self, chunk: Chunk, repeated: bool, mut copies: Box<Copies>) -> Option<(Formed, Chunk, Box<Copies>)> {
+    async fn form(
+        &self,
+        chunk: Chunk,
+        repeated: bool,
+        again: Option<i64>,
+        mut copies: Box<Copies>,
+    ) -> Option<(Formed, Chunk, Box<Copies>)> {
         let (shared, lease) = (self.shared.clone(), self.lease.clone());
         let work = move || {
-            let id = batch_id(&lease.topic, lease.partition, &chunk);
+            let id = batch_id(&lease.topic, lease.partition, &chunk, again);
             let formed = form(id, repeated, &chunk, &mut copies, &shared.config.processors);
             (formed, chunk, copies)
         };
@@ -112,23 +124,40 @@ impl Writer {
         let unreadable = letters.len() as u64;
         // Proof that the partition is ours is as old as the commit that recorded the chunk.
         let mut proved = Instant::now();
-        for sink in &self.shared.sinks {
-            let (delivered, dead) = self.deliver(&**sink, batch.clone(), &mut proved).await?;
+        // It is durable in the topic: who watches need not wait for the sinks.
+        self.shared.pipeline.show(batch.envelopes());
+        let mut batch = Some(batch);
+        for (n, sink) in self.shared.sinks.iter().enumerate() {
+            // The last one gets the batch itself.
+            let last = n + 1 == self.shared.sinks.len();
+            let Some(offered) = (if last { batch.take() } else { batch.clone() }) else { break };
+            let (delivered, dead) = self.deliver(&**sink, offered, &mut proved).await?;
             counts.count(Labelled::Delivered, sink.name(), delivered);
             counts.count(Labelled::Batches, sink.name(), 1);
             counts.count(Labelled::DeadLettered, sink.name(), dead.len() as u64);
+            let positions = if dead.is_empty() { HashMap::new() } else { positions(&chunk) };
             for DeadEvent { batch, error } in dead {
                 let reason = error.report();
                 tracing::warn!(sink = sink.name(), batch = %batch.id(), error = reason, "an event was refused for good");
-                let positions = batch.events().filter_map(|(_, event)| position(&chunk, event.id));
-                letters.extend(positions.filter_map(|position| letter(position, &reason)));
+                for (origin, event) in batch.events() {
+                    let found = positions.get(&(origin.project.clone(), event.id));
+                    letters.extend(found.and_then(|position| letter(*position, &reason)).or_else(|| {
+                        // A processor made it.
+                        let mut payload = Vec::new();
+                        encode(origin, event, &mut payload);
+                        let raw = Raw { offset: -1, time: 0, key: &[], payload: &payload };
+                        Some(DeadLetter::new(&self.lease.topic, self.lease.partition, raw, &reason))
+                    }));
+                }
             }
         }
-        self.shared.pipeline.show(batch.envelopes());
         if !letters.is_empty() {
             let mut back_off = self.back_off();
             while let Err(error) = self.shared.dead_letters.send(&letters).await {
                 tracing::warn!(error = error.report(), letters = letters.len(), "dead letters could not be put aside");
+                if !error.is_retryable() {
+                    letters.iter_mut().for_each(DeadLetter::cut);
+                }
                 self.pause(back_off.next(error.retry_after(), fastrand::f64())).await?;
             }
         }

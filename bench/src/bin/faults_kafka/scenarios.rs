@@ -36,6 +36,11 @@ const FRESH: Duration = Duration::from_secs(30);
 /// Of 1,000 answers this many are not heard by the sender, who repeats the envelope.
 const LOST: u16 = 20;
 
+/// Events that consumers write at once.
+const BATCH: usize = 5_000;
+/// So few that what is read again makes many batches, whose bounds are the same each time.
+const SMALL_BATCH: usize = 100;
+
 /// What all scenarios need.
 pub struct Run {
     pub programs: Programs,
@@ -118,6 +123,8 @@ struct Done {
 struct Replayed {
     before: u64,
     now: u64,
+    /// Rows that the database had lost.
+    lost: u64,
 }
 
 impl Done {
@@ -143,7 +150,7 @@ impl Run {
         }
         fs::create_dir_all(&folder)?;
         progress(&format!("{name}: starts"));
-        let mut scene = Scene::start(&self.programs, &folder).await?;
+        let mut scene = Scene::start(&self.programs, &folder, if name == "replay" { SMALL_BATCH } else { BATCH }).await?;
         let since = events::now() - 60_000;
         let load = Load::start(&scene.ingest(), if self.short { 1_000 } else { 2_000 }, LOST);
         sleep(Duration::from_secs(2)).await;
@@ -388,33 +395,30 @@ impl Run {
             Err(error) if error.to_string().contains("stop its consumers first") => {}
             Err(error) => return Err(format!("a replay was refused for another reason: {error}").into()),
         }
-        for n in 0..self.choose(2, 12) {
-            let middle = events::now();
-            sleep(Duration::from_secs(2)).await;
+        let mut middle = 0;
+        for n in 0..self.choose(3, 12) {
+            let turn = n % 3;
+            if turn == 0 {
+                middle = events::now();
+                sleep(Duration::from_secs(2)).await;
+            }
             self.all_visible(scene, ledger, since).await?;
             for consumer in &mut scene.consumers {
                 ends_in_order(&mut consumer.service.process).await?;
             }
             // From here on what was counted is what has been read again, and what is new.
             scene.counted = Counted::default();
-            let lost = n % 2 == 0;
-            if lost {
-                lose(scene, middle).await?;
+            let lost = lose(scene, middle).await?;
+            let mut replayed = Replayed::default();
+            if turn != 1 {
+                replayed = put_group_back(scene, &date(scene, middle).await?).await?;
             }
-            let time = scene
-                .ask(&format!("SELECT concat(replaceOne(toString(fromUnixTimestamp64Milli(toInt64({middle}), 'UTC')), ' ', 'T'), 'Z')"))
-                .await?;
-            let mut replayed = replayed(&scene.operate(&["replay", "--since", &time]).await?)?;
-            if !lost {
-                // Put back further, before anything is read.
-                let before = replayed.before;
-                replayed = Replayed { before, ..self::replayed(&scene.operate(&["replay", "--since", EVERYTHING]).await?)? };
+            // Twice, so that the second time has the batches of the first; and further, before anything is read.
+            if turn != 0 {
+                let Replayed { before, now, .. } = put_group_back(scene, EVERYTHING).await?;
+                replayed = Replayed { before: before.max(replayed.before), now, lost };
             }
-            if replayed.now >= replayed.before {
-                return Err("there was nothing to be read again".into());
-            }
-            let what =
-                format!("replay: {} messages {}", replayed.before - replayed.now, if lost { "that were lost" } else { "of all times" });
+            replayed.lost = lost;
             done.replayed = Some(replayed);
             // The first one is in the middle of its part when it is killed.
             scene.consumer(0)?.proxy.set(Mode::Refuse);
@@ -422,23 +426,21 @@ impl Run {
                 consumer.service.restart().await?;
             }
             let consumer = scene.consumer(0)?;
-            if lost {
-                let fault = if n % 4 == 0 { Fault::KillInWrite } else { Fault::KillAfterWrite };
-                consumer.proxy.arm(fault, fastrand::u32(..3), consumer.pid());
-                consumer.proxy.set(Mode::Pass);
-                consumer.proxy.fired(PATIENCE).await?;
-            } else {
+            if turn == 2 {
                 if !until(PATIENCE, async || consumer.retries().await).await {
                     return Err("the consumer did not try to write what it reads again".into());
                 }
                 consumer.service.process.kill().await?;
                 consumer.proxy.set(Mode::Pass);
+            } else {
+                let fault = if turn == 0 { Fault::KillInWrite } else { Fault::KillAfterWrite };
+                consumer.proxy.arm(fault, fastrand::u32(..3), consumer.pid());
+                consumer.proxy.set(Mode::Pass);
+                consumer.proxy.fired(PATIENCE).await?;
             }
             consumer.restart_after_end().await?;
-            if lost {
-                came_back(scene).await?;
-            }
-            done.fire(&what);
+            came_back(scene).await?;
+            done.fire(&format!("replay: {} messages, {lost} of them were lost", replayed.before - replayed.now));
         }
         done.poison = put_back(scene, bad_messages(0)).await?;
         done.fire("replay: dead letters");
@@ -472,7 +474,7 @@ const EVERYTHING: &str = "1970-01-01T00:00:01Z";
 const TOPICS: &str = "monitor.errors,monitor.performance,monitor.behavior";
 
 /// The database loses what arrived at this time and later; remembers what that was.
-async fn lose(scene: &Scene, since: i64) -> Result<()> {
+async fn lose(scene: &Scene, since: i64) -> Result<u64> {
     let lost = format!("received >= fromUnixTimestamp64Milli(toInt64({since}))");
     scene.ask("DROP TABLE IF EXISTS default.lost").await?;
     scene.ask(&format!("CREATE TABLE default.lost ENGINE = MergeTree ORDER BY id AS SELECT id FROM monitor.events WHERE {lost}")).await?;
@@ -480,9 +482,21 @@ async fn lose(scene: &Scene, since: i64) -> Result<()> {
     let left = scene.ask(LOST_ROWS).await?;
     progress(&format!("replay: the database has lost, and still has: {left}"));
     match left.split_once('\t') {
-        Some((lost, "0")) if lost != "0" => Ok(()),
+        Some((lost, "0")) if lost != "0" => Ok(lost.parse()?),
         _ => Err(format!("the database did not lose anything: {left}").into()),
     }
+}
+
+/// A time as operators write it.
+async fn date(scene: &Scene, time: i64) -> Result<String> {
+    let text = format!("toString(fromUnixTimestamp64Milli(toInt64({time}), 'UTC'))");
+    scene.ask(&format!("SELECT concat(replaceOne({text}, ' ', 'T'), 'Z')")).await
+}
+
+/// `consumer … replay`: the group's consumers read again from this time on.
+async fn put_group_back(scene: &Scene, since: &str) -> Result<Replayed> {
+    let replayed = replayed(&scene.operate(&["replay", "--since", since]).await?)?;
+    if replayed.now < replayed.before { Ok(replayed) } else { Err("there was nothing to be read again".into()) }
 }
 
 /// How many rows were lost, and how many of them are there.
@@ -495,7 +509,9 @@ async fn came_back(scene: &Scene) -> Result<()> {
         return Ok(());
     }
     let rows = scene.ask(LOST_ROWS).await?;
-    Err(format!("of the rows that the database had lost not all came back: {rows}").into())
+    let again = scene.inserts.repeated();
+    Err(format!("of the rows that the database had lost not all came back: {rows}; {again} inserts had a token that was sent before")
+        .into())
 }
 
 /// What `consumer … replay` printed, such as `monitor.errors/3: 120, 40 messages before 160`, summed up.
@@ -513,14 +529,14 @@ fn replayed(text: &str) -> Result<Replayed> {
 }
 
 /// An error unless the consumers, as they were started after the last replay, have read and left out what they were put back by.
-async fn was_read_again(scene: &Scene, Replayed { before, now }: Replayed) -> Result<String> {
+async fn was_read_again(scene: &Scene, Replayed { before, now, lost }: Replayed) -> Result<String> {
     let (again, new) = (before - now, scene.broker.messages(TOPICS).await?.saturating_sub(before));
     let Counted { consumed, copies, stored, .. } = scene.counted;
     let text = format!(
-        "{again} messages were to be read again and {new} were new; {consumed} were read, {} were left out as copies",
+        "{again} messages were to be read again, {lost} of them lost, and {new} were new; {consumed} were read, {} were left out as copies",
         copies + stored
     );
-    if consumed >= (new + again) as f64 && copies + stored >= again as f64 { Ok(text) } else { Err(text.into()) }
+    if consumed >= (new + again) as f64 && copies + stored >= (again - lost) as f64 { Ok(text) } else { Err(text.into()) }
 }
 
 /// Has messages become dead letters, looks at them and puts them back, so that they become dead letters again. Returns what the

@@ -90,11 +90,12 @@ pub struct Scene {
     programs: Programs,
     folder: PathBuf,
     engine_addr: SocketAddr,
+    batch_events: usize,
 }
 
 impl Scene {
-    /// Starts everything, in a folder of its own.
-    pub async fn start(programs: &Programs, folder: &Path) -> Result<Scene> {
+    /// Starts everything, in a folder of its own; consumers write at most so many events at once.
+    pub async fn start(programs: &Programs, folder: &Path, batch_events: usize) -> Result<Scene> {
         let engine_addr = free_address()?;
         let kafka = folder.join("kafka");
         let (broker, engine) = tokio::join!(Broker::start(&programs.kafka, &kafka), Service::engine(&programs.engine, folder, engine_addr));
@@ -108,6 +109,7 @@ impl Scene {
             programs: programs.clone(),
             folder: folder.to_owned(),
             engine_addr,
+            batch_events,
         };
         for n in 0..2 {
             let (addr, internal) = (free_address()?, free_address()?);
@@ -168,13 +170,14 @@ topics = {{ prefix = "" }}
 "heartbeat.interval.ms" = "1000"
 "max.poll.interval.ms" = "10000"
 [consumer]
-batch_events = 5000
+batch_events = {batch_events}
 linger_ms = 300
 [clickhouse]
 url = "http://{database}"
 database = "monitor"
 "#,
             folder = self.folder.display(),
+            batch_events = self.batch_events,
             brokers = self.broker.address(),
         );
         let path = self.folder.join(format!("{name}.toml"));
