@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .PHONY: help demo test check bench faults clean assets engine browser screenshot \
         test-rust test-sdk test-sdk-browser test-examples test-dashboard test-e2e test-e2e-kafka test-streams test-faults test-faults-kafka \
-        kafka packages bench-sdk bench-kafka faults-kafka fmt
+        kafka packages python bench-sdk bench-kafka faults-kafka fmt
 
 help:
 	@echo "make demo     a shop page, the receiver, the embedded engine and the dashboard on this machine"
@@ -61,6 +61,10 @@ kafka: target/kafka/lib/.copied
 # OpenSSL's headers for Kafka's TLS, and a proxy for the tests behind one.
 packages:
 	@dpkg -s libssl-dev pkg-config nginx >/dev/null 2>&1 || { apt-get update -qq && apt-get install -y -qq --no-install-recommends libssl-dev pkg-config nginx; }
+
+# Spark runs in Python.
+python:
+	@python3 -c 'import ensurepip, venv' 2>/dev/null || { apt-get update -qq && apt-get install -y -qq python3 python3-venv; }
 
 # Chromium, for the browser tests.
 browser:
@@ -122,7 +126,7 @@ test-e2e-kafka: assets engine browser kafka packages tests/e2e-kafka/node_module
 	cd tests/e2e-kafka && npm test --silent
 
 # The jobs for Flink and Spark, in their own engines: their minutes are those of the query API.
-test-streams: assets engine kafka packages
+test-streams: assets engine kafka packages python
 	$(KAFKA_EXAMPLES)
 	tests/streams/setup
 	node --test tests/streams/streams.test.mjs
