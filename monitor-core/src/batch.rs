@@ -31,9 +31,14 @@ impl BatchId {
         &self.0
     }
 
-    /// The id of the n-th half of a batch that is split: as repeatable as its parent's.
-    pub fn part(&self, n: usize) -> BatchId {
-        BatchId(format!("{}.{n}", self.0).into())
+    /// The id of the n-th half of a batch that is split: made of the way to it and of the events in it. Another attempt at the same batch
+    /// can know more copies, leave them out and halve in another place; its halves must not pass for these.
+    fn half(&self, n: usize, envelopes: &[Envelope]) -> BatchId {
+        let (way, _) = self.0.split_once('~').unwrap_or((&self.0, ""));
+        let ids = envelopes.iter().flat_map(|envelope| &envelope.events).flat_map(|event| event.id.0.to_le_bytes());
+        // FNV-1a: it tells apart, it protects from nobody.
+        let content = ids.fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+        BatchId(format!("{way}.{n}~{content:08x}").into())
     }
 }
 
@@ -115,7 +120,7 @@ impl Batch {
                 left.push(envelope);
             }
         }
-        let half = |n, envelopes| Batch { id: self.id.part(n), envelopes, repeated: true };
+        let half = |n, envelopes: Vec<Envelope>| Batch { id: self.id.half(n, &envelopes), envelopes, repeated: true };
         Ok((half(0, left), half(1, right)))
     }
 }
@@ -150,9 +155,19 @@ mod tests {
             let halves: Vec<_> = left.events().chain(right.events()).map(|(_, event)| event.id).collect();
             assert_eq!(halves, whole);
             assert!(left.len().abs_diff(right.len()) <= 1);
-            assert_eq!((left.id().as_str(), right.id().as_str()), ("b.0", "b.1"));
+            assert!(left.id().as_str().starts_with("b.0~") && right.id().as_str().starts_with("b.1~"), "{} {}", left.id(), right.id());
             assert!(left.is_repeated() && right.is_repeated());
+            let again = batch(sizes).split().unwrap();
+            assert_eq!((left.id(), right.id()), (again.0.id(), again.1.id()));
         }
+    }
+
+    #[test]
+    fn halves_with_other_events_have_other_ids() {
+        let (five, six) = (batch(&[5]).split().unwrap(), batch(&[6]).split().unwrap());
+        assert_ne!(five.0.id(), six.0.id());
+        let quarter = six.0.split().unwrap().1;
+        assert!(quarter.id().as_str().starts_with("b.0.1~"), "{}", quarter.id());
     }
 
     #[test]

@@ -14,7 +14,7 @@
 //! ```
 //!
 //! The id of a batch is `<spool id>-<sink>-<first>-<last>`, with `-<n>` appended when damage changed its rows n times, and `.0` or
-//! `.1` for each halving: at most 200 bytes. It can be made again from what is committed, so that a batch offered before a crash is
+//! `.1` for each halving, and then `~` and a hash of the events in it: at most 200 bytes. It can be made again from what is committed, so that a batch offered before a crash is
 //! offered after it under the same id, with the same events in the same order.
 
 use std::{

@@ -6,6 +6,7 @@
 
 use std::{
     collections::HashMap,
+    ops::Range,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -30,7 +31,7 @@ use crate::consumer::{
     Config, Shared,
     chunk::Raw,
     note::Note,
-    partition::{Limits, Partition},
+    partition::{Limits, Partition, WentBack},
     writer::{self, Lease, News},
 };
 
@@ -58,6 +59,8 @@ enum Failure {
     Committed(#[source] KafkaError),
     #[error("partitions could not be taken over")]
     Assign(#[source] KafkaError),
+    #[error("messages cannot be read in their order")]
+    Order(#[source] WentBack),
     #[error("a writer panicked")]
     Writer,
     #[error("a writer gave up a partition that is still assigned")]
@@ -94,7 +97,7 @@ fn consume(shared: &Arc<Shared>, stop: &AtomicBool) -> Result<(), Failure> {
         let mut wait = TICK;
         for _ in 0..STRIDE {
             match consumer.poll(wait) {
-                Some(Ok(message)) => consumer.context().state().take(&message),
+                Some(Ok(message)) => consumer.context().state().take(&consumer, &message),
                 Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => return Err(Failure::Fatal(error)),
                 Some(Err(error)) => consumer.context().state().complain(&error),
                 None => break,
@@ -179,7 +182,7 @@ impl State {
         if self.waiting_bytes < max_buffered_bytes / 2 { *limits } else { Limits { bytes: limits.bytes.min(share), ..*limits } }
     }
 
-    fn take(&mut self, message: &BorrowedMessage<'_>) {
+    fn take(&mut self, consumer: &BaseConsumer<Member>, message: &BorrowedMessage<'_>) {
         let limits = self.limits();
         // Messages come in runs of one partition.
         let same = self.last.as_ref().is_some_and(|(topic, id)| *id == message.partition() && **topic == *message.topic());
@@ -195,7 +198,19 @@ impl State {
             key: message.key().unwrap_or_default(),
             payload: message.payload().unwrap_or_default(),
         };
-        let lost = partition.take(raw, limits, Instant::now());
+        match partition.take(raw, limits, Instant::now()) {
+            Ok(missing) if missing.is_empty() => {}
+            Ok(missing) => self.miss(consumer, missing),
+            Err(error) => self.failure = Some(Failure::Order(error)),
+        }
+    }
+
+    /// Counts messages that were deleted before they were written. Other offsets that do not come stand for what is no message, such as the
+    /// end of a transaction.
+    fn miss(&mut self, consumer: &BaseConsumer<Member>, missing: Range<i64>) {
+        let Some(place) = &self.last else { return };
+        let first = consumer.fetch_watermarks(&place.0, place.1, COMMITTED_TIMEOUT).map_or(missing.end, |(first, _)| first);
+        let lost = u64::try_from(missing.end.min(first) - missing.start).unwrap_or(0);
         if lost > 0 {
             tracing::error!(topic = &*place.0, partition = place.1, messages = lost, "messages were deleted before they were written");
             self.shared.counts.count(Labelled::Expired, "kafka", lost);

@@ -11,6 +11,7 @@
 
 use std::{
     collections::VecDeque,
+    ops::Range,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -24,6 +25,11 @@ use crate::consumer::{
     note::{Again, Note},
     writer::{Lease, Work},
 };
+
+/// A message came behind one with a larger offset: the topic was cut, and its offsets stand for other messages now.
+#[derive(Debug, thiserror::Error)]
+#[error("the offsets of a partition went back")]
+pub(crate) struct WentBack;
 
 /// When a chunk is complete.
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +50,8 @@ pub(crate) struct Partition {
     doubtful: i64,
     /// The last message of the chunk that was open when the partition was assigned, until that chunk is formed again.
     reform: Option<i64>,
-    begun: bool,
+    /// The offset that should come next; `None` before the first message.
+    next: Option<i64>,
     filling: Chunk,
     ready: VecDeque<Chunk>,
     planned: Option<Chunk>,
@@ -67,7 +74,7 @@ impl Partition {
             note,
             doubtful: note.open.unwrap_or(-1).max(note.again.map_or(-1, |again| again.below - 1)),
             reform: note.open,
-            begun: false,
+            next: None,
             filling: Chunk::default(),
             ready: VecDeque::new(),
             planned: None,
@@ -88,23 +95,30 @@ impl Partition {
         &self.lease
     }
 
-    /// Takes the next message. Returns how many messages before it were deleted by the topic's retention before anybody wrote them.
-    pub(crate) fn take(&mut self, raw: Raw<'_>, limits: Limits, now: Instant) -> u64 {
-        let mut lost = 0;
-        if !self.begun {
-            self.begun = true;
-            if let Some(copies) = &mut self.copies
-                && raw.offset > 0
-            {
-                copies.begin(raw.time);
-            }
-            lost = self.committed.map_or(0, |committed| u64::try_from(raw.offset - committed).unwrap_or(0));
+    /// Takes the next message. Returns the offsets that should have been written and did not come, if there are any.
+    pub(crate) fn take(&mut self, raw: Raw<'_>, limits: Limits, now: Instant) -> Result<Range<i64>, WentBack> {
+        if self.next.is_none()
+            && raw.offset > 0
+            && let Some(copies) = &mut self.copies
+        {
+            copies.begin(raw.time);
         }
+        let expected = self.next.or(self.committed).unwrap_or(raw.offset);
+        if self.next.is_some_and(|next| raw.offset < next) {
+            return Err(WentBack);
+        }
+        self.next = Some(raw.offset + 1);
+        self.keep(raw, limits, now);
+        // What was read back was written.
+        Ok(expected.max(self.committed.unwrap_or(expected))..raw.offset)
+    }
+
+    fn keep(&mut self, raw: Raw<'_>, limits: Limits, now: Instant) {
         if self.committed.is_some_and(|committed| raw.offset < committed) {
             if let Some(copies) = &mut self.copies {
                 copies.remember(raw.payload, raw.time);
             }
-            return lost;
+            return;
         }
         if self.reform.is_some_and(|last| raw.offset > last) {
             // Its last message is gone, perhaps all of them.
@@ -118,7 +132,6 @@ impl Partition {
         if complete {
             self.seal();
         }
-        lost
     }
 
     fn seal(&mut self) {
@@ -248,8 +261,14 @@ mod tests {
             Scene { partition: Partition::new(lease, committed, note), now: Instant::now() }
         }
 
-        fn take(&mut self, offsets: std::ops::Range<i64>) -> u64 {
-            offsets.map(|offset| self.partition.take(Raw { offset, time: 5, key: b"", payload: b"x" }, LIMITS, self.now)).sum()
+        /// Returns how many messages did not come.
+        fn take(&mut self, offsets: Range<i64>) -> i64 {
+            let mut missing = 0;
+            for offset in offsets {
+                let gap = self.partition.take(Raw { offset, time: 5, key: b"", payload: b"x" }, LIMITS, self.now).unwrap();
+                missing += (gap.end - gap.start).max(0);
+            }
+            missing
         }
 
         /// Plans and commits.
@@ -353,6 +372,17 @@ mod tests {
         };
         assert_eq!(numbers(None), [Some(77), Some(77), None]);
         assert_eq!(numbers(Some(2)), [Some(77), Some(77), None], "after a crash in the middle, too");
+    }
+
+    #[test]
+    fn messages_that_do_not_come_are_told_and_offsets_that_go_back_refused() {
+        let mut scene = Scene::new(Some(5), Note::default());
+        assert_eq!(scene.take(2..4), 0, "what was written may be gone");
+        assert_eq!(scene.take(7..8), 2);
+        assert_eq!(scene.take(8..10), 0);
+        assert_eq!(scene.take(1_000..1_001), 990);
+        assert!(scene.partition.take(Raw { offset: 10, time: 5, key: b"", payload: b"x" }, LIMITS, scene.now).is_err());
+        assert_eq!(Scene::new(None, Note::default()).take(50..52), 0, "nobody knows what was before");
     }
 
     #[test]
