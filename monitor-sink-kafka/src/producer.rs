@@ -4,6 +4,7 @@
 //! was given up finds it still there. What is enqueued is bounded by librdkafka's queue.
 
 use std::{
+    collections::BTreeSet,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
@@ -42,6 +43,7 @@ pub(crate) struct Flight {
     in_air: AtomicUsize,
     last_landed: Notify,
     failure: Mutex<Option<NotDelivered>>,
+    failed_topics: Mutex<BTreeSet<String>>,
 }
 
 impl Flight {
@@ -68,6 +70,11 @@ impl Flight {
             Class::Busy => 1,
             Class::Setup => 2,
         };
+        let mut topics = self.failed_topics.lock().unwrap_or_else(PoisonError::into_inner);
+        if !topics.contains(&error.topic) {
+            topics.insert(error.topic.clone());
+        }
+        drop(topics);
         let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
         if failure.as_ref().is_none_or(|worst| rank(worst) < rank(&error)) {
             *failure = Some(error);
@@ -76,6 +83,11 @@ impl Flight {
 
     pub(crate) fn failure(&self) -> Option<NotDelivered> {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Topics of which a message failed; of all others every message that was enqueued is safe, once all have landed.
+    pub(crate) fn failed_topics(&self) -> BTreeSet<String> {
+        std::mem::take(&mut *self.failed_topics.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

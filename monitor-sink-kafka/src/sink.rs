@@ -10,6 +10,7 @@
 //! What is encoded is bounded by the lane's batch, what is enqueued by librdkafka's queue.
 
 use std::{
+    collections::BTreeSet,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -48,7 +49,14 @@ pub struct KafkaSink {
     /// Held while a batch is enqueued: one write at a time waits for room.
     turn: tokio::sync::Mutex<()>,
     /// The batch that was begun last and is not known to be written.
-    begun: Mutex<Option<BatchId>>,
+    begun: Mutex<Option<Begun>>,
+}
+
+/// A batch that was begun.
+struct Begun {
+    id: BatchId,
+    /// Topics that have all of its messages: one that fails for long must not fill the others with copies.
+    done: BTreeSet<String>,
 }
 
 /// An event does not fit into a message.
@@ -89,10 +97,16 @@ impl KafkaSink {
         Ok(producer.clone())
     }
 
-    /// Whether this batch was begun before, without a known end.
-    fn begin(&self, id: &BatchId) -> bool {
+    /// Whether this batch was begun before, without a known end, and the topics that have all of it.
+    fn begin(&self, id: &BatchId) -> (bool, BTreeSet<String>) {
         let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
-        begun.replace(id.clone()).is_some_and(|before| before == *id)
+        match &*begun {
+            Some(before) if before.id == *id => (true, before.done.clone()),
+            _ => {
+                *begun = Some(Begun { id: id.clone(), done: BTreeSet::new() });
+                (false, BTreeSet::new())
+            }
+        }
     }
 
     /// Every message of the batch, or nothing of it. Those that may be in the topic already say so: a consumer whose memory does not
@@ -128,37 +142,41 @@ impl KafkaSink {
         Ok(messages)
     }
 
-    /// Hands all messages over, in order. Ends at the first that is not taken.
-    async fn enqueue(&self, producer: &Producer, flight: &Arc<Flight>, batch: &Batch, messages: &Messages) -> Result<(), NotDelivered> {
+    /// Hands all messages over, in order, but for those of topics that have theirs. Of a topic that takes one of them not, no more.
+    async fn enqueue(&self, producer: &Producer, flight: &Arc<Flight>, batch: &Batch, messages: &Messages, done: &BTreeSet<String>) {
+        let mut closed: Vec<&str> = done.iter().map(String::as_str).collect();
         let _turn = self.turn.lock().await;
         let mut start = 0;
         for (n, ((origin, event), &(payload, end))) in batch.events().zip(&messages.ends).enumerate() {
             if n % STRIDE == STRIDE - 1 {
                 task::yield_now().await;
             }
+            let (payload, key) =
+                (messages.bytes.get(start..payload).unwrap_or_default(), messages.bytes.get(payload..end).unwrap_or_default());
+            start = end;
             let topic = self.topics.topic(&event.kind);
+            if closed.contains(&topic) {
+                continue;
+            }
             let header = |key, value| Header { key, value: Some(value) };
             let headers = OwnedHeaders::new_with_capacity(4)
                 .insert(header("project", origin.project.as_str()))
                 .insert(header("kind", event.kind.as_str()))
                 .insert(header("schema", SCHEMA))
                 .insert(header("content-type", "application/json"));
-            let mut record = BaseRecord::with_opaque_to(topic, flight.clone())
-                .payload(messages.bytes.get(start..payload).unwrap_or_default())
-                .key(messages.bytes.get(payload..end).unwrap_or_default())
-                .headers(headers);
-            start = end;
+            let mut record = BaseRecord::with_opaque_to(topic, flight.clone()).payload(payload).key(key).headers(headers);
             flight.take_off();
             while let Err((error, given_back)) = producer.send(record) {
                 if error.rdkafka_error_code() != Some(RDKafkaErrorCode::QueueFull) {
+                    flight.failed(NotDelivered::new(topic, &error));
                     flight.land();
-                    return Err(NotDelivered::new(topic, &error));
+                    closed.push(topic);
+                    break;
                 }
                 record = given_back;
                 producer.room().await;
             }
         }
-        Ok(())
     }
 }
 
@@ -169,22 +187,26 @@ impl Sink for KafkaSink {
     }
 
     async fn write(&self, batch: &Batch) -> Result<(), WriteError> {
-        let begun_before = self.begin(batch.id());
+        let (begun_before, done) = self.begin(batch.id());
         let messages = self.encode(batch, begun_before || batch.is_repeated()).await?;
         let producer = self.producer()?;
         let flight = Arc::new(Flight::default());
         flight.take_off();
-        let enqueued = self.enqueue(&producer, &flight, batch, &messages).await;
+        self.enqueue(&producer, &flight, batch, &messages, &done).await;
         drop(messages);
         flight.land();
         flight.all_landed().await;
-        if let Err(error) = enqueued {
-            flight.failed(error);
-        }
         let Some(error) = flight.failure() else {
             self.begun.lock().unwrap_or_else(PoisonError::into_inner).take();
             return Ok(());
         };
+        let failed = flight.failed_topics();
+        if let Some(begun) = &mut *self.begun.lock().unwrap_or_else(PoisonError::into_inner)
+            && begun.id == *batch.id()
+        {
+            let topics: BTreeSet<&str> = batch.events().map(|(_, event)| self.topics.topic(&event.kind)).collect();
+            begun.done.extend(topics.into_iter().filter(|topic| !failed.contains(*topic)).map(str::to_owned));
+        }
         if is_missing_topic(error.source) {
             tracing::error!(
                 topic = error.topic,

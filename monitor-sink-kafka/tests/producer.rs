@@ -307,7 +307,7 @@ async fn a_topic_that_is_missing_is_waited_for() {
     let started = Instant::now();
     sink.write(&batch(1, 30, 3)).await.unwrap();
     assert!(started.elapsed() < Duration::from_secs(5), "it is found at once");
-    all_there(&read(&cluster, 30), 1, 30);
+    assert_eq!(all_there(&read(&cluster, 30), 1, 30), 30, "the other topics get theirs once");
 }
 
 #[tokio::test]
