@@ -66,6 +66,8 @@ fn help(name: &str) -> &'static str {
         "requests" => "Ingest requests whose body was read",
         "request_bytes" => "Bytes of request bodies, as sent",
         "spool_commits" => "Commits of the spool",
+        "messages_consumed" => "Messages of topics that were dealt with: written, dead, dropped or known as copies",
+        "consumer_lag_messages" => "Messages of a partition that are not dealt with yet",
         "events_rejected" => "Events refused for good, by code",
         "events_dropped" => "Events ended by an enricher or a rule, by reason",
         "requests_refused" => "Requests refused as a whole, by code",
