@@ -43,14 +43,18 @@ impl Chunk {
         self.since.get_or_insert(now);
     }
 
-    pub(crate) fn messages(&self) -> impl DoubleEndedIterator<Item = Raw<'_>> + ExactSizeIterator {
+    pub(crate) fn messages(&self) -> impl Iterator<Item = Raw<'_>> {
+        self.messages.iter().map(|message| self.raw(message))
+    }
+
+    /// The message at that position.
+    pub(crate) fn message(&self, position: usize) -> Option<Raw<'_>> {
+        self.messages.get(position).map(|message| self.raw(message))
+    }
+
+    fn raw(&self, message: &Message) -> Raw<'_> {
         let part = |range: &Range<usize>| self.bytes.get(range.clone()).unwrap_or_default();
-        self.messages.iter().map(move |message| Raw {
-            offset: message.offset,
-            time: message.time,
-            key: part(&message.key),
-            payload: part(&message.payload),
-        })
+        Raw { offset: message.offset, time: message.time, key: part(&message.key), payload: part(&message.payload) }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -100,6 +104,7 @@ mod tests {
         let raw: Vec<_> = chunk.messages().map(|raw| (raw.offset, raw.key, raw.payload)).collect();
         assert_eq!(raw, [(3, &b"k"[..], &b"a"[..]), (4, b"k", b""), (9, b"k", b"ccc")]);
         assert_eq!((chunk.bounds(), chunk.len(), chunk.bytes()), (Some((3, 9)), 3, 7));
+        assert_eq!((chunk.message(2).map(|raw| raw.offset), chunk.message(3)), (Some(9), None));
         assert_eq!(Chunk::default().bounds(), None);
     }
 

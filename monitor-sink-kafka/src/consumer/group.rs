@@ -258,7 +258,7 @@ impl State {
         due.into_iter().take(self.shared.config.concurrent_writes.saturating_sub(busy)).for_each(|(_, partition)| partition.plan());
     }
 
-    /// Commits what is written and what is going to be, in one request, and starts the writers.
+    /// Commits what is written and what is going to be, together, and starts the writers.
     fn commit(&mut self, consumer: &BaseConsumer<Member>) {
         if Instant::now() < self.commit_at || consumer.assignment_lost() {
             return;
@@ -271,6 +271,7 @@ impl State {
         if wishes.is_empty() {
             return;
         }
+        let asked = Instant::now();
         if let Err(error) = commit(consumer, &wishes) {
             let wait = self.commit_back_off.next(None, fastrand::f64());
             self.commit_at = Instant::now() + wait;
@@ -283,7 +284,7 @@ impl State {
                 // Who asked may have been given up.
                 let _ = answer.send(true);
             }
-            if let Some(work) = self.partitions.get_mut(&place).and_then(|partition| partition.committed(offset, note)) {
+            if let Some(work) = self.partitions.get_mut(&place).and_then(|partition| partition.committed(offset, note, asked)) {
                 writer::start(Arc::clone(&self.shared), work, self.news.0.clone());
             }
         }

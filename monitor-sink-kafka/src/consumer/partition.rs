@@ -143,7 +143,7 @@ impl Partition {
 
     /// Since when something waits that can be written now; `None` when nothing does, or something is being written.
     pub(crate) fn due(&self, limits: Limits, now: Instant) -> Option<Instant> {
-        if self.planned.is_some() || self.writing.is_some() {
+        if self.is_busy() {
             return None;
         }
         let filling = self.filling.since().filter(|since| self.reform.is_none() && now.duration_since(*since) >= limits.linger);
@@ -190,8 +190,8 @@ impl Partition {
         self.committed.map(|committed| (committed, self.note))
     }
 
-    /// The wish was fulfilled. Returns what is to be written now.
-    pub(crate) fn committed(&mut self, offset: i64, note: Note) -> Option<Work> {
+    /// The wish, which was asked for at this time, was fulfilled. Returns what is to be written now.
+    pub(crate) fn committed(&mut self, offset: i64, note: Note, asked: Instant) -> Option<Work> {
         self.committed = Some(offset);
         self.note = note;
         self.done = None;
@@ -204,6 +204,7 @@ impl Partition {
             again: note.again.filter(|again| first < again.below).map(|again| again.number),
             chunk,
             copies: self.copies.take()?,
+            proved: asked,
             revoked: Arc::clone(&self.revoked),
         })
     }
@@ -277,7 +278,7 @@ mod tests {
                 self.partition.plan();
             }
             let (offset, note) = self.partition.wish()?;
-            let work = self.partition.committed(offset, note);
+            let work = self.partition.committed(offset, note, self.now);
             let bounds = work.and_then(|work| work.chunk.bounds().map(|(first, last)| (first, last, work.repeated)));
             Some((offset, note, bounds))
         }
@@ -365,7 +366,7 @@ mod tests {
             for _ in 0..3 {
                 partition.partition.plan();
                 let (offset, note) = partition.partition.wish().unwrap();
-                numbers.push(partition.partition.committed(offset, note).unwrap().again);
+                numbers.push(partition.partition.committed(offset, note, partition.now).unwrap().again);
                 partition.written();
             }
             numbers
@@ -403,7 +404,8 @@ mod tests {
         scene.take(0..3);
         scene.partition.plan();
         let (offset, note) = scene.partition.wish().unwrap();
-        let work = scene.partition.committed(offset, note).unwrap();
+        let work = scene.partition.committed(offset, note, scene.now).unwrap();
+        assert_eq!(work.proved, scene.now, "decoding may take long, or the machine sleep");
         assert!(!work.revoked.load(Ordering::SeqCst));
         drop(scene);
         assert!(work.revoked.load(Ordering::SeqCst));

@@ -40,6 +40,8 @@ pub(crate) struct Work {
     /// The number of the command to read it again.
     pub(crate) again: Option<i64>,
     pub(crate) copies: Box<Copies>,
+    /// When the commit that recorded the bounds was asked for: so old is the proof that the partition is ours.
+    pub(crate) proved: Instant,
     /// The partition was taken away: what is not written yet is another's.
     pub(crate) revoked: Arc<AtomicBool>,
 }
@@ -62,11 +64,11 @@ pub(crate) fn start(shared: Arc<Shared>, work: Work, news: mpsc::SyncSender<News
     let runtime = shared.runtime.clone();
     runtime.spawn(async move {
         let mut alarm = Alarm(Some(news.clone()));
-        let Work { lease, chunk, repeated, again, copies, revoked } = work;
+        let Work { lease, chunk, repeated, again, copies, proved, revoked } = work;
         let writer = Writer { shared, lease: lease.clone(), revoked, news: news.clone() };
         let ended = match writer.form(chunk, repeated, again, copies).await {
             Some((formed, chunk, copies)) => {
-                let written = writer.run(formed, chunk).await.is_ok();
+                let written = writer.run(formed, chunk, proved).await.is_ok();
                 News::Ended { lease, copies, written }
             }
             None => News::Panicked,
@@ -113,17 +115,15 @@ impl Writer {
         task::spawn_blocking(work).await.inspect_err(|error| tracing::error!(%error, "reading a batch panicked")).ok()
     }
 
-    async fn run(&self, formed: Formed, chunk: Chunk) -> Result<(), Revoked> {
+    async fn run(&self, formed: Formed, chunk: Chunk, mut proved: Instant) -> Result<(), Revoked> {
         let Formed { batch, unreadable, copies, dropped } = formed;
         let counts = &self.shared.counts;
         let letter = |position: usize, reason: &str| {
-            let raw = chunk.messages().nth(position)?;
+            let raw = chunk.message(position)?;
             Some(DeadLetter::new(&self.lease.topic, self.lease.partition, raw, reason))
         };
         let mut letters: Vec<DeadLetter> = unreadable.iter().filter_map(|(position, reason)| letter(*position, reason)).collect();
         let unreadable = letters.len() as u64;
-        // Proof that the partition is ours is as old as the commit that recorded the chunk.
-        let mut proved = Instant::now();
         // It is durable in the topic: who watches need not wait for the sinks.
         self.shared.pipeline.show(batch.envelopes());
         let mut batch = Some(batch);
@@ -175,8 +175,9 @@ impl Writer {
             let mut back_off = self.back_off();
             loop {
                 if proved.elapsed() > self.shared.config.lease {
+                    let asked = Instant::now();
                     self.prove().await?;
-                    *proved = Instant::now();
+                    *proved = asked;
                     // An earlier attempt may be older than what the store remembers of batches.
                     part = part.mark_repeated();
                 }
