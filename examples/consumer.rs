@@ -11,25 +11,22 @@
 #[allow(dead_code, unreachable_pub, reason = "each of the two examples uses its part")]
 #[path = "shared/config.rs"]
 mod config_file;
+#[allow(unreachable_pub, reason = "a module of an example")]
+#[path = "shared/serve.rs"]
+mod serve;
 
-use std::{
-    io::{IsTerminal, Write},
-    path::PathBuf,
-    process::ExitCode,
-    time::Duration,
-};
+use std::{io::Write, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Parser, Subcommand};
-use config_file::{Config, flat, listen, report, signalled};
+use config_file::{Config, flat};
 use monitor_kit::{
     Each, Kind, Monitor, access,
     clickhouse::ClickHouse,
     enrich::Validity,
-    http::Server,
     kafka::{DeadMessage, KafkaConsumer},
     process::PerMinute,
 };
-use tokio::sync::watch;
+use serve::{listen, log_to_stderr, report, serve};
 
 #[derive(Parser)]
 struct Args {
@@ -69,11 +66,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> Result<(), Box<dyn std::error::Error>> {
-    tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into()))
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .init();
+    log_to_stderr();
     let args = Args::parse();
     let config = Config::load(&args.config)?;
     let mut out = std::io::stdout();
@@ -137,44 +130,22 @@ async fn consume(config: &Config) -> Result<(), Box<dyn std::error::Error>> {
         .processor(PerMinute::of(aggregated))
         .integration(clickhouse);
     let builder = config.projects().into_iter().fold(Monitor::builder(), |builder, project| builder.project(project));
-    let server = Server::from_listener(listen(config.query.listen).await?);
-    let internal = Server::from_listener(listen(config.query.internal).await?);
+    let server = listen(config.query.listen).await?;
+    let internal = listen(config.query.internal).await?;
     let mut http = monitor_kit::http::Config::default();
     http.public_url = config.query.public_url.clone();
     let monitor = builder.access(access).http(http).integration(consumer).build().await?;
 
-    let (address, internal_address) = (server.local_addr()?, internal.local_addr()?);
-    let stop = watch::Sender::new(false);
-    let stopped = |mut stop: watch::Receiver<bool>| async move {
-        // The sender lives as long as this function runs.
-        let _ = stop.wait_for(|stop| *stop).await;
+    let service = monitor.service().reader();
+    let greeting = |address, internal| {
+        format!(
+            "  Dashboard   http://{address}/\n  \
+             Metrics     http://{internal}/metrics\n  \
+             Kafka       {brokers}, group {group}\n\n  \
+             ready; Ctrl-C stops it, another consumer or the next start goes on",
+            brokers = config.kafka.brokers,
+            group = config.kafka.group,
+        )
     };
-    let internal_task = tokio::spawn(internal.serve(monitor.service().internal(), stopped(stop.subscribe())));
-    let serving = tokio::spawn(server.serve(monitor.service().reader(), stopped(stop.subscribe())));
-
-    let mut out = std::io::stdout();
-    writeln!(
-        out,
-        "\n  Monitor Kit\n\n  \
-         Dashboard   http://{address}/\n  \
-         Metrics     http://{internal_address}/metrics\n  \
-         Kafka       {brokers}, group {group}\n\n  \
-         ready; Ctrl-C stops it, another consumer or the next start goes on",
-        brokers = config.kafka.brokers,
-        group = config.kafka.group,
-    )?;
-    out.flush()?;
-
-    signalled().await?;
-    // A second signal ends it at once: what is not written is read again.
-    tokio::spawn(async {
-        if signalled().await.is_ok() {
-            std::process::exit(130);
-        }
-    });
-    stop.send_replace(true);
-    serving.await?;
-    monitor.shutdown(Duration::from_secs(20)).await;
-    internal_task.await?;
-    Ok(())
+    serve(monitor, (server, service), internal, greeting).await
 }

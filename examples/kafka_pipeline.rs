@@ -9,18 +9,16 @@
 #[allow(dead_code, unreachable_pub, reason = "each of the two examples uses its part")]
 #[path = "shared/config.rs"]
 mod config_file;
+#[allow(unreachable_pub, reason = "a module of an example")]
+#[path = "shared/serve.rs"]
+mod serve;
 
-use std::{
-    io::{IsTerminal, Write},
-    path::PathBuf,
-    process::ExitCode,
-    time::Duration,
-};
+use std::{io::Write, path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
-use config_file::{Config, listen, report, signalled};
-use monitor_kit::{Monitor, http::Server, kafka::create_topics};
-use tokio::sync::watch;
+use config_file::Config;
+use monitor_kit::{Monitor, kafka::create_topics};
+use serve::{listen, log_to_stderr, report, serve};
 
 #[derive(Parser)]
 struct Args {
@@ -45,11 +43,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> Result<(), Box<dyn std::error::Error>> {
-    tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into()))
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .init();
+    log_to_stderr();
     let args = Args::parse();
     let config = Config::load(&args.config)?;
     match args.command {
@@ -80,43 +74,21 @@ async fn receive(config: &Config) -> Result<(), Box<dyn std::error::Error>> {
         .configure_spool(|spool| spool.min_free_disk(config.spool.min_free_mib << 20).project_share(share))
         .integration(config.kafka()?);
     let builder = config.projects().into_iter().fold(builder, |builder, project| builder.project(project));
-    let server = Server::from_listener(listen(config.http.listen).await?);
-    let internal = Server::from_listener(listen(config.http.internal).await?);
+    let server = listen(config.http.listen).await?;
+    let internal = listen(config.http.internal).await?;
     let monitor = builder.build().await?;
 
-    let (address, internal_address) = (server.local_addr()?, internal.local_addr()?);
-    let stop = watch::Sender::new(false);
-    let stopped = |mut stop: watch::Receiver<bool>| async move {
-        // The sender lives as long as this function runs.
-        let _ = stop.wait_for(|stop| *stop).await;
+    let service = monitor.service().ingest();
+    let greeting = |address, internal| {
+        format!(
+            "  Receiver    http://{address}/\n  \
+             Metrics     http://{internal}/metrics\n  \
+             Kafka       {brokers}\n  \
+             Spool       {spool}\n\n  \
+             ready; Ctrl-C stops it, nothing that was accepted is lost",
+            brokers = config.kafka.brokers,
+            spool = config.spool.path.display(),
+        )
     };
-    let internal_task = tokio::spawn(internal.serve(monitor.service().internal(), stopped(stop.subscribe())));
-    let serving = tokio::spawn(server.serve(monitor.service().ingest(), stopped(stop.subscribe())));
-
-    let mut out = std::io::stdout();
-    writeln!(
-        out,
-        "\n  Monitor Kit\n\n  \
-         Receiver    http://{address}/\n  \
-         Metrics     http://{internal_address}/metrics\n  \
-         Kafka       {brokers}\n  \
-         Spool       {spool}\n\n  \
-         ready; Ctrl-C stops it, nothing that was accepted is lost",
-        brokers = config.kafka.brokers,
-        spool = config.spool.path.display(),
-    )?;
-    out.flush()?;
-
-    signalled().await?;
-    // A second signal ends it at once: what was acknowledged is on disk.
-    tokio::spawn(async {
-        if signalled().await.is_ok() {
-            std::process::exit(130);
-        }
-    });
-    stop.send_replace(true);
-    serving.await?;
-    monitor.shutdown(Duration::from_secs(20)).await;
-    internal_task.await?;
-    Ok(())
+    serve(monitor, (server, service), internal, greeting).await
 }

@@ -16,7 +16,6 @@ use monitor_kit::{
 };
 use serde::Deserialize;
 use serde_json::Value;
-use tokio::{net::TcpListener, signal::unix};
 
 #[derive(Deserialize, Default)]
 #[serde(default, deny_unknown_fields)]
@@ -261,29 +260,4 @@ pub fn flat<const N: usize>(lists: [&Settings; N]) -> Vec<(String, String)> {
         add(key.clone(), value, &mut settings);
     }
     settings
-}
-
-/// A listener whose error says where.
-pub async fn listen(address: SocketAddr) -> Result<TcpListener, String> {
-    TcpListener::bind(address).await.map_err(|error| format!("cannot listen on {address}: {error}; the file says where"))
-}
-
-/// Ctrl-C or SIGTERM.
-pub async fn signalled() -> std::io::Result<()> {
-    let mut terminate = unix::signal(unix::SignalKind::terminate())?;
-    tokio::select! {
-        result = tokio::signal::ctrl_c() => result,
-        _ = terminate.recv() => Ok(()),
-    }
-}
-
-/// An error and its causes in one line.
-pub fn report(error: &dyn std::error::Error) -> String {
-    let mut line = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        line = format!("{line}: {error}");
-        cause = error.source();
-    }
-    line
 }
