@@ -4,6 +4,7 @@ import {readFile, readdir, rm, writeFile} from 'node:fs/promises';
 import {createRequire} from 'node:module';
 import {build, transform} from 'esbuild';
 import {rolldown} from 'rolldown';
+import {eagerInEsbuild, eagerInRolldown} from './eager.mjs';
 
 const root = new URL('..', import.meta.url);
 const {name, version} = JSON.parse(await readFile(new URL('package.json', root), 'utf8'));
@@ -47,6 +48,7 @@ const {mangleCache} = await build({
   external,
   define,
   sourcemap: true,
+  plugins: [eagerInEsbuild],
   // Fields of classes, those of web-vitals, are assigned; to define them, as JavaScript does, takes a helper in ES2020.
   loader: {'.js': 'ts'},
   tsconfigRaw: {compilerOptions: {useDefineForClassFields: false}},
@@ -59,6 +61,7 @@ async function bundle(input, output) {
     input,
     platform: 'browser',
     external,
+    plugins: [eagerInRolldown],
     transform: {target: 'es2020', define, assumptions: {setPublicClassFields: true}},
   });
   const {output: files} = await bundler.write({sourcemap: 'inline', ...output});

@@ -51,6 +51,7 @@ import {gunzipSync} from 'node:zlib';
 import {build} from 'esbuild';
 import {chromium, type BrowserContext, type BrowserContextOptions, type Page} from 'playwright-core';
 import {onTestFinished} from 'vitest';
+import {eagerInEsbuild} from '../../scripts/eager.mjs';
 import {executablePath, flags, openBehind, startDesktop, type Desktop} from './desktop.js';
 
 /** What is answered at a path: a text is an HTML page. */
@@ -574,6 +575,8 @@ function bundled(source: string): Promise<string> {
       format: 'iife',
       target: 'es2020',
       jsx: 'automatic',
+      // Functions as the build writes them.
+      plugins: [eagerInEsbuild],
       logLevel: 'silent',
       define: {'process.env.NODE_ENV': '"production"', __VUE_OPTIONS_API__: 'true', __VUE_PROD_DEVTOOLS__: 'false', __VUE_PROD_HYDRATION_MISMATCH_DETAILS__: 'false'},
     }).then(({outputFiles}) => outputFiles[0]!.text);
