@@ -49,6 +49,7 @@ impl<'a> Row<'a> {
 pub(crate) fn encode(rows: &[Row<'_>]) -> [Vec<u8>; 2] {
     let size = rows.iter().map(|row| 400 + row.event.data.get().len()).sum();
     let mut block = Block::new(rows.len(), size);
+    let promoted: Vec<Promoted<'_>> = rows.iter().map(|row| Promoted::new(&row.event.attributes)).collect();
 
     macro_rules! texts {
         ($($name:literal: $value:expr,)*) => {$(
@@ -67,7 +68,7 @@ pub(crate) fn encode(rows: &[Row<'_>]) -> [Vec<u8>; 2] {
     block.fixed("seq", "Int64", rows.iter().map(|row| row.event.seq.map_or(-1, i64::from).to_le_bytes()));
     block.fixed("value", "Float64", rows.iter().map(|row| row.event.value.unwrap_or(f64::NAN).to_le_bytes()));
     block.fixed("weight", "Float32", rows.iter().map(|row| row.event.weight.to_le_bytes()));
-    block.fixed("status", "UInt16", rows.iter().map(|row| row.event.status().to_le_bytes()));
+    block.fixed("status", "UInt16", promoted.iter().map(|row| row.status.to_le_bytes()));
 
     dictionaries! {
         "kind": |row| row.event.kind.as_str(),
@@ -88,10 +89,10 @@ pub(crate) fn encode(rows: &[Row<'_>]) -> [Vec<u8>; 2] {
         "timezone": |row| &row.origin.device.timezone,
         "country": |row| &row.origin.country,
         "user_agent": |row| &row.origin.user_agent,
-        "method": |row| row.event.attribute(attribute::METHOD),
-        "failure": |row| row.event.attribute(attribute::FAILURE),
-        "rating": |row| row.event.attribute(attribute::RATING),
     }
+    block.dictionary("method", promoted.iter().map(|row| row.method));
+    block.dictionary("failure", promoted.iter().map(|row| row.failure));
+    block.dictionary("rating", promoted.iter().map(|row| row.rating));
     // Made of two texts, so once for each request instead of once for each event.
     let (sdks, ips) = per_origin(rows);
     block.dictionary("sdk", sdks.iter().flat_map(|(label, count)| std::iter::repeat_n(label.as_str(), *count)));
@@ -104,14 +105,46 @@ pub(crate) fn encode(rows: &[Row<'_>]) -> [Vec<u8>; 2] {
         "session": |row| &row.origin.session,
         "visitor": |row| &row.origin.visitor,
         "user": |row| &row.origin.user,
-        "fingerprint": |row| row.event.attribute(attribute::FINGERPRINT),
-        "message": |row| row.event.attribute(attribute::MESSAGE),
-        "target": |row| row.event.attribute(attribute::TARGET),
         "data": |row| row.event.data.get(),
     }
+    block.texts("fingerprint", promoted.iter().map(|row| row.fingerprint));
+    block.texts("message", promoted.iter().map(|row| row.message));
+    block.texts("target", promoted.iter().map(|row| row.target));
     block.maps("tags", rows, |row| row.origin.tags.iter());
     block.maps("attributes", rows, |row| others(&row.event.attributes));
     block.finish()
+}
+
+/// The attributes that have a column of their own, picked out in one go.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Promoted<'a> {
+    fingerprint: &'a str,
+    message: &'a str,
+    status: u16,
+    method: &'a str,
+    target: &'a str,
+    failure: &'a str,
+    rating: &'a str,
+}
+
+impl<'a> Promoted<'a> {
+    fn new(attributes: &'a Attributes) -> Promoted<'a> {
+        let mut promoted = Promoted::default();
+        for (key, value) in attributes {
+            match key.as_str() {
+                attribute::FINGERPRINT => promoted.fingerprint = value,
+                attribute::MESSAGE => promoted.message = value,
+                // As `Event::status` reads it.
+                attribute::STATUS => promoted.status = value.parse().unwrap_or(0),
+                attribute::METHOD => promoted.method = value,
+                attribute::TARGET => promoted.target = value,
+                attribute::FAILURE => promoted.failure = value,
+                attribute::RATING => promoted.rating = value,
+                _ => {}
+            }
+        }
+        promoted
+    }
 }
 
 /// The attributes without a column of their own.
@@ -145,6 +178,31 @@ mod tests {
         let bytes = uuid(id);
         assert_eq!(bytes[..8], 0x0193_480e_7c1b_7cc2u64.to_le_bytes());
         assert_eq!(bytes[8..], 0xa5d2_c0a1_f1e2_d3c4u64.to_le_bytes());
+    }
+
+    #[test]
+    fn every_promoted_attribute_goes_to_its_column() {
+        let mut event = Event::new(EventId(1), 0, Kind::Request, "x");
+        event.attributes = PROMOTED.iter().map(|key| ((*key).to_owned(), format!("the {key}"))).collect();
+        event.attributes.insert("plan".into(), "pro".into());
+        assert_eq!(
+            Promoted::new(&event.attributes),
+            Promoted {
+                fingerprint: "the fingerprint",
+                message: "the message",
+                status: 0,
+                method: "the method",
+                target: "the target",
+                failure: "the failure",
+                rating: "the rating",
+            }
+        );
+        for status in ["404", "0", "65536", "none", ""] {
+            event.attributes.insert(attribute::STATUS.into(), status.into());
+            assert_eq!(Promoted::new(&event.attributes).status, event.status());
+        }
+        event.attributes.clear();
+        assert_eq!(Promoted::new(&event.attributes), Promoted::default());
     }
 
     #[test]

@@ -143,13 +143,13 @@ impl ClickHouseSink {
     /// The rows that are neither earlier in this batch nor in the window.
     fn new_to_window<'a>(&self, rows: Vec<Row<'a>>, duplicates: &mut Duplicates) -> Vec<Keyed<'a>> {
         let window = self.window();
-        let mut seen = HashSet::with_capacity(rows.len());
+        let mut seen = RecentEvents::new(rows.len());
         let mut new = Vec::with_capacity(rows.len());
         for request in rows.chunk_by(|a, b| std::ptr::eq(a.origin, b.origin)) {
             let secret = request.first().map_or(0, |row| self.keys.secret(&row.origin.project));
             for row in request {
                 let key = EventKeys::key(secret, row.event.id);
-                if !seen.insert(key) {
+                if !seen.insert(key, 0) {
                     duplicates.batch += 1;
                 } else if window.contains(key) {
                     duplicates.window += 1;

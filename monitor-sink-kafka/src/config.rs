@@ -45,7 +45,7 @@ impl Kafka {
 
     /// A setting of librdkafka, under any of its names; the last one wins. Those that would break the promise (an event that was
     /// accepted is never lost) are refused when the integration is installed. Defaults that differ from librdkafka's: `acks=all`,
-    /// `enable.idempotence=true`, `compression.type=zstd`, `linger.ms=20`, `message.timeout.ms=120000`,
+    /// `enable.idempotence=true`, `compression.type=zstd` at `compression.level=1`, `linger.ms=20`, `message.timeout.ms=120000`,
     /// `queue.buffering.max.kbytes=65536`.
     pub fn set(mut self, key: impl Into<String>, value: impl Into<String>) -> Kafka {
         self.connection.set(key, value);
@@ -378,6 +378,8 @@ const PRODUCER: &[(&str, &str)] = &[
     ("acks", "all"),
     ("enable.idempotence", "true"),
     ("compression.type", "zstd"),
+    // Events of one batch are alike: higher levels take longer and save next to nothing.
+    ("compression.level", "1"),
     ("linger.ms", "20"),
     ("message.timeout.ms", "120000"),
     ("queue.buffering.max.kbytes", "65536"),
@@ -499,7 +501,9 @@ impl Connection {
         };
         let mut client = ClientConfig::new();
         client.set("bootstrap.servers", &self.brokers).set("client.id", "monitor-kit");
-        for (key, value) in defaults {
+        // Another type has other levels.
+        let other_type = self.get("compression.type").is_some_and(|name| name != "zstd");
+        for (key, value) in defaults.iter().filter(|(key, _)| !(other_type && *key == "compression.level")) {
             client.set(*key, *value);
         }
         for (key, value) in &self.settings {
@@ -575,6 +579,19 @@ mod tests {
         let client = connection.client(Role::Producer).unwrap();
         assert_eq!((client.get("linger.ms"), client.get("queue.buffering.max.ms")), (Some("2"), None));
         assert_eq!((client.get("message.timeout.ms"), client.get("acks")), (Some("3"), Some("all")));
+    }
+
+    #[test]
+    fn the_level_of_compression_is_that_of_our_own_type_only() {
+        let level = |settings: &[(&str, &str)]| {
+            let mut connection = Connection::new("kafka:9092");
+            settings.iter().for_each(|(key, value)| connection.set(*key, *value));
+            connection.client(Role::Producer).unwrap().get("compression.level").map(str::to_owned)
+        };
+        assert_eq!(level(&[]).as_deref(), Some("1"));
+        assert_eq!(level(&[("compression.type", "zstd")]).as_deref(), Some("1"));
+        assert_eq!(level(&[("compression.codec", "gzip")]), None);
+        assert_eq!(level(&[("compression.type", "gzip"), ("compression.level", "6")]).as_deref(), Some("6"));
     }
 
     #[test]

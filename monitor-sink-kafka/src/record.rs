@@ -259,37 +259,12 @@ macro_rules! message {
         /// In the order in which they are written.
         const FIELDS: &[(&str, Field)] = &[$((stringify!($field), Field::$field),)*];
 
-        impl<'de> Deserialize<'de> for Message<'de> {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                struct Visitor;
-                impl<'de> de::Visitor<'de> for Visitor {
-                    type Value = Message<'de>;
-                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                        f.write_str("an event")
-                    }
-                    fn visit_map<M: de::MapAccess<'de>>(self, mut map: M) -> Result<Message<'de>, M::Error> {
-                        let mut message = Message::default();
-                        let mut seen = 0u64;
-                        let mut next = 0;
-                        while let Some(found) = map.next_key_seed(Key(&mut next))? {
-                            let Some((name, field)) = found else {
-                                // Of a newer version.
-                                map.next_value::<de::IgnoredAny>()?;
-                                continue;
-                            };
-                            let bit = 1 << field as u64;
-                            if seen & bit != 0 {
-                                return Err(de::Error::duplicate_field(name));
-                            }
-                            seen |= bit;
-                            match field {
-                                $(Field::$field => message.$field = map.next_value()?,)*
-                            }
-                        }
-                        Ok(message)
-                    }
+        impl<'a> Message<'a> {
+            fn set<M: de::MapAccess<'a>>(&mut self, field: Field, map: &mut M) -> Result<(), M::Error> {
+                match field {
+                    $(Field::$field => self.$field = map.next_value()?,)*
                 }
-                deserializer.deserialize_map(Visitor)
+                Ok(())
             }
         }
     };
@@ -342,33 +317,138 @@ message! {
     data: Option<&'a RawValue>,
 }
 
+impl Field {
+    /// Whether it describes the origin: these are written one behind the other.
+    fn is_of_origin(self) -> bool {
+        (Field::attempt as u64..=Field::tags as u64).contains(&(self as u64))
+    }
+}
+
+/// Reads members into a message: those of one object, or of several that were one.
+struct Members<'m, 'a> {
+    message: &'m mut Message<'a>,
+    /// A bit for each field that was there.
+    seen: u64,
+    /// The field after the last one.
+    next: usize,
+    /// `None`: those of the origin are not expected.
+    origin: Option<Part>,
+}
+
+impl<'a> Members<'_, 'a> {
+    fn read(&mut self, json: &'a str) -> Result<(), serde_json::Error> {
+        let mut deserializer = serde_json::Deserializer::from_str(json);
+        deserializer.deserialize_map(&mut *self)?;
+        deserializer.end()
+    }
+}
+
+impl<'de> de::Visitor<'de> for &mut Members<'_, 'de> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an event")
+    }
+
+    fn visit_map<M: de::MapAccess<'de>>(self, mut map: M) -> Result<(), M::Error> {
+        while let Some((found, address)) = map.next_key_seed(Key(&mut self.next))? {
+            let of_origin = found.is_some_and(|(_, field)| field.is_of_origin());
+            match &mut self.origin {
+                Some(part) => part.meet(of_origin, address),
+                None if of_origin => return Err(de::Error::custom("a field of the origin is not in its place")),
+                None => {}
+            }
+            let Some((name, field)) = found else {
+                // Of a newer version.
+                map.next_value::<de::IgnoredAny>()?;
+                continue;
+            };
+            let bit = 1 << field as u64;
+            if self.seen & bit != 0 {
+                return Err(de::Error::duplicate_field(name));
+            }
+            self.seen |= bit;
+            self.message.set(field, &mut map)?;
+        }
+        Ok(())
+    }
+}
+
+/// Where in a payload the origin's members are.
+#[derive(Default)]
+struct Part {
+    /// The address of the payload.
+    base: usize,
+    /// From the comma before the first one to that behind the last one.
+    start: Option<usize>,
+    end: Option<usize>,
+    /// They are not in one piece.
+    torn: bool,
+}
+
+impl Part {
+    fn meet(&mut self, of_origin: bool, address: Option<usize>) {
+        if of_origin == (self.start.is_some() && self.end.is_none()) {
+            return;
+        }
+        if of_origin && self.start.is_some() {
+            self.torn = true;
+        } else if of_origin || self.start.is_some() {
+            // Between the comma and the key is its quote. A key with escapes has no address.
+            let comma = address.and_then(|address| address.checked_sub(self.base + 2));
+            self.torn |= comma.is_none();
+            let edge = if of_origin { &mut self.start } else { &mut self.end };
+            *edge = comma;
+        }
+    }
+
+    /// The members, each with a comma before it; `None` when that is not sure.
+    fn of<'p>(&self, payload: &'p str) -> Option<&'p str> {
+        let end = self.end.unwrap_or(payload.len().saturating_sub(1));
+        let part = payload.get(self.start?..end)?;
+        let behind = payload.get(end..)?;
+        (!self.torn && part.starts_with(",\"") && (behind.starts_with(",\"") || behind == "}")).then_some(part)
+    }
+}
+
 /// Reads a key, and begins to compare where the field after the last one is: in our own messages it is among the next few, and
 /// forty comparisons for each of forty fields would take longer than all the rest.
 struct Key<'n>(&'n mut usize);
 
-impl<'de> de::DeserializeSeed<'de> for Key<'_> {
-    type Value = Option<(&'static str, Field)>;
+/// The field of a key, if it is known, and the key's address, if it is a part of the payload.
+type Found = (Option<(&'static str, Field)>, Option<usize>);
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+impl<'de> de::DeserializeSeed<'de> for Key<'_> {
+    type Value = Found;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Found, D::Error> {
         deserializer.deserialize_str(self)
     }
 }
 
-impl de::Visitor<'_> for Key<'_> {
-    type Value = Option<(&'static str, Field)>;
+impl<'de> de::Visitor<'de> for Key<'_> {
+    type Value = Found;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the name of a field")
     }
 
-    fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
+    fn visit_borrowed_str<E>(self, key: &'de str) -> Result<Found, E> {
+        Ok((self.find(key), Some(key.as_ptr().addr())))
+    }
+
+    fn visit_str<E>(self, key: &str) -> Result<Found, E> {
+        Ok((self.find(key), None))
+    }
+}
+
+impl Key<'_> {
+    fn find(self, key: &str) -> Option<(&'static str, Field)> {
         let (before, after) = FIELDS.split_at_checked(*self.0).unwrap_or((&[], FIELDS));
-        let found = after.iter().chain(before).position(|(name, _)| *name == key);
-        Ok(found.and_then(|steps| {
-            let at = (*self.0 + steps) % FIELDS.len();
-            *self.0 = at + 1;
-            FIELDS.get(at).copied()
-        }))
+        let steps = after.iter().chain(before).position(|(name, _)| *name == key)?;
+        let at = (*self.0 + steps) % FIELDS.len();
+        *self.0 = at + 1;
+        FIELDS.get(at).copied()
     }
 }
 
@@ -377,8 +457,8 @@ impl de::Visitor<'_> for Key<'_> {
 struct Text<'a>(Cow<'a, str>);
 
 impl Text<'_> {
-    fn own(self) -> String {
-        self.0.into_owned()
+    fn take(&mut self) -> String {
+        std::mem::take(&mut self.0).into_owned()
     }
 }
 
@@ -406,111 +486,188 @@ impl<'de> Deserialize<'de> for Text<'de> {
 
 /// Reads a message.
 pub(crate) fn decode(payload: &[u8]) -> Result<(Origin, Event), DecodeError> {
-    // Checked as a whole, which is faster than text by text.
-    let payload = std::str::from_utf8(payload).map_err(|_| DecodeError::Json("it is not UTF-8".into()))?;
-    let message: Message<'_> = serde_json::from_str(payload).map_err(|error| DecodeError::Json(reason(&error)))?;
-    message.check_lengths()?;
-    let mut attributes = limited("attributes", message.attributes)?;
-    for (key, value) in [
-        (attribute::FINGERPRINT, message.fingerprint),
-        (attribute::MESSAGE, message.message),
-        (attribute::METHOD, message.method),
-        (attribute::TARGET, message.target),
-        (attribute::FAILURE, message.failure),
-        (attribute::RATING, message.rating),
-    ] {
-        if !value.0.is_empty() {
-            attributes.insert(key.into(), value.own());
+    let payload = utf8(payload)?;
+    let mut message = Message::default();
+    // Where they are is of no interest here.
+    let origin = Some(Part::default());
+    let mut members = Members { message: &mut message, seen: 0, next: 0, origin };
+    members.read(payload).map_err(|error| DecodeError::Json(reason(&error)))?;
+    let event = message.event()?;
+    Ok((message.origin()?, event))
+}
+
+/// Reads messages one after the other. Those of one request follow each other and have most of their bytes in common, so that it pays
+/// to read the origin only once.
+#[derive(Default)]
+pub(crate) struct Reader {
+    /// The members of the last origin as they are in its messages, each with a comma before it; empty when that is not known.
+    part: String,
+    /// What belongs to the origin and is elsewhere.
+    project: String,
+    received: i64,
+    /// The rest of a message.
+    rest: String,
+}
+
+impl Reader {
+    /// Reads a message. Without an origin: it is the one that was given last.
+    pub(crate) fn read(&mut self, payload: &[u8]) -> Result<(Option<Origin>, Event), DecodeError> {
+        let payload = utf8(payload)?;
+        if let Some(event) = self.read_rest(payload) {
+            return Ok((None, event));
         }
-    }
-    if let Some(status) = message.status.filter(|status| *status != 0) {
-        attributes.insert(attribute::STATUS.into(), status.to_string());
-    }
-    let (Some(time), Some(received), Some(name)) = (message.time, message.received, message.name) else {
-        return Err(DecodeError::Json("one of time, received and name is missing".into()));
-    };
-    let id = Some(&*message.id.0).filter(|id| id.len() <= longest::ID).and_then(|id| id.parse().ok());
-    let mut event = Event::new(
-        id.ok_or_else(|| bad("id", "is not 32 hex digits"))?,
-        time,
-        message.kind.0.parse::<Kind>().map_err(|error| bad("kind", format!("is {error}")))?,
-        name.own(),
-    );
-    event.seq = message.seq;
-    event.value = match message.value {
-        None => None,
-        // Parsed by the standard library: to the last digit, and not only to the last but one.
-        Some(text) => match text.get().parse::<f64>() {
-            Ok(value) if value.is_finite() => Some(value),
-            _ => return Err(bad("value", "is not a finite number")),
-        },
-    };
-    if let Some(text) = message.weight {
-        event.weight = match text.get().parse::<f32>() {
-            Ok(weight) if (1.0..=MAX_WEIGHT).contains(&weight) => weight,
-            _ => return Err(bad("weight", "is not a number from 1 to 1000000000")),
-        };
-    }
-    event.attributes = attributes;
-    if let Some(data) = message.data {
-        check_data(data.get())?;
-        event.data = data.to_owned();
+        let mut message = Message::default();
+        let origin = Part { base: payload.as_ptr().addr(), ..Part::default() };
+        let mut members = Members { message: &mut message, seen: 0, next: 0, origin: Some(origin) };
+        members.read(payload).map_err(|error| DecodeError::Json(reason(&error)))?;
+        let part = members.origin.and_then(|part| part.of(payload)).unwrap_or_default();
+        let event = message.event()?;
+        let origin = message.origin()?;
+        part.clone_into(&mut self.part);
+        origin.project.clone_into(&mut self.project);
+        self.received = origin.received;
+        Ok((Some(origin), event))
     }
 
-    let word = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
-    if !(1..=64).contains(&message.project.0.len()) || !message.project.0.bytes().all(word) {
-        return Err(bad("project", "is not 1 to 64 characters of a-z, A-Z, 0-9, _ and -"));
+    /// Reads a message that has the same origin in the same bytes. `None`: it has not, or something is wrong with it.
+    ///
+    /// The bytes alone would not prove it, for they could be a part of `data`. They are the origin's members when what is before them is an
+    /// object once it is closed, and what is behind them one once it is opened.
+    fn read_rest(&mut self, payload: &str) -> Option<Event> {
+        if self.part.is_empty() {
+            return None;
+        }
+        let commas = payload.bytes().enumerate().filter(|(_, byte)| *byte == b',').map(|(at, _)| at);
+        let at = commas.into_iter().find(|at| payload.as_bytes().get(*at..).is_some_and(|from| from.starts_with(self.part.as_bytes())))?;
+        let (before, behind) = (payload.get(..at)?, payload.get(at + self.part.len()..)?);
+        // No comma may be left over: neither the part's own, before which there must be a member, nor one without a member behind it.
+        let behind = if behind == "}" { "}" } else { behind.strip_prefix(',').filter(|behind| behind.starts_with('"'))? };
+        if !before.starts_with("{\"") {
+            return None;
+        }
+        self.rest.clear();
+        self.rest.extend([before, "}{", behind]);
+        let (before, behind) = self.rest.split_at_checked(at + 1)?;
+        let mut message = Message::default();
+        let mut members = Members { message: &mut message, seen: 0, next: 0, origin: None };
+        members.read(before).and_then(|()| members.read(behind)).ok()?;
+        if message.project.0 != self.project || message.received != Some(self.received) {
+            return None;
+        }
+        message.event().ok()
     }
-    let mut origin = Origin::new(message.project.own(), received);
-    origin.attempt = message.attempt.unwrap_or(1);
-    origin.release = message.release.own();
-    origin.environment = message.environment.own();
-    origin.sdk = match message.sdk.0.rsplit_once('/') {
-        // The name of an npm package has a slash as well; a version has none.
-        Some((name, version)) => Agent::new(name, version),
-        None => Agent::new(message.sdk.own(), ""),
-    };
-    origin.page.id = message.page.own();
-    origin.page.url = message.url.own();
-    origin.page.route = message.route.own();
-    origin.page.referrer = message.referrer.own();
-    origin.page.title = message.title.own();
-    origin.session = message.session.own();
-    origin.visitor = message.visitor.own();
-    origin.user = message.user.own();
-    origin.browser = Agent::new(message.browser.own(), message.browser_version.own());
-    origin.os = Agent::new(message.os.own(), message.os_version.own());
-    origin.device.kind = message.device.own();
-    origin.device.screen = message.screen.own();
-    origin.device.viewport = message.viewport.own();
-    origin.device.language = message.language.own();
-    origin.device.connection = message.connection.own();
-    origin.device.timezone = message.timezone.own();
-    origin.country = message.country.own();
-    origin.user_agent = message.user_agent.own();
-    origin.ip = match &*message.ip.0 {
-        "" => None,
-        ip => Some(ip.parse::<IpAddr>().map_err(|_| bad("ip", "is not an IP address"))?),
-    };
-    origin.tags = limited("tags", message.tags)?;
-    Ok((origin, event))
+}
+
+/// Checked as a whole, which is faster than text by text.
+fn utf8(payload: &[u8]) -> Result<&str, DecodeError> {
+    std::str::from_utf8(payload).map_err(|_| DecodeError::Json("it is not UTF-8".into()))
 }
 
 impl Message<'_> {
-    fn check_lengths(&self) -> Result<(), DecodeError> {
+    /// Takes what belongs to the origin.
+    fn origin(&mut self) -> Result<Origin, DecodeError> {
         macro_rules! check {
             ($($field:ident: $max:ident,)*) => {$(
                 check_length(stringify!($field), &self.$field.0, longest::$max)?;
             )*};
         }
         check! {
-            fingerprint: WORD, message: TEXT, method: WORD, target: TEXT, failure: WORD, rating: WORD, release: WORD,
-            environment: WORD, sdk: WORD, page: WORD, url: TEXT, route: TEXT, referrer: TEXT, title: TEXT, session: WORD, visitor: WORD,
-            user: WORD, browser: WORD, browser_version: WORD, os: WORD, os_version: WORD, device: WORD, screen: WORD, viewport: WORD,
-            language: WORD, connection: WORD, timezone: WORD, country: WORD, user_agent: TEXT,
+            release: WORD, environment: WORD, sdk: WORD, page: WORD, url: TEXT, route: TEXT, referrer: TEXT, title: TEXT, session: WORD,
+            visitor: WORD, user: WORD, browser: WORD, browser_version: WORD, os: WORD, os_version: WORD, device: WORD, screen: WORD,
+            viewport: WORD, language: WORD, connection: WORD, timezone: WORD, country: WORD, user_agent: TEXT,
         }
-        check_length("name", self.name.as_ref().map_or("", |name| &*name.0), longest::WORD)
+        let received = self.received.ok_or_else(missing)?;
+        let word = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+        if !(1..=64).contains(&self.project.0.len()) || !self.project.0.bytes().all(word) {
+            return Err(bad("project", "is not 1 to 64 characters of a-z, A-Z, 0-9, _ and -"));
+        }
+        let mut origin = Origin::new(self.project.take(), received);
+        origin.attempt = self.attempt.unwrap_or(1);
+        origin.release = self.release.take();
+        origin.environment = self.environment.take();
+        origin.sdk = match self.sdk.0.rsplit_once('/') {
+            // The name of an npm package has a slash as well; a version has none.
+            Some((name, version)) => Agent::new(name, version),
+            None => Agent::new(self.sdk.take(), ""),
+        };
+        origin.page.id = self.page.take();
+        origin.page.url = self.url.take();
+        origin.page.route = self.route.take();
+        origin.page.referrer = self.referrer.take();
+        origin.page.title = self.title.take();
+        origin.session = self.session.take();
+        origin.visitor = self.visitor.take();
+        origin.user = self.user.take();
+        origin.browser = Agent::new(self.browser.take(), self.browser_version.take());
+        origin.os = Agent::new(self.os.take(), self.os_version.take());
+        origin.device.kind = self.device.take();
+        origin.device.screen = self.screen.take();
+        origin.device.viewport = self.viewport.take();
+        origin.device.language = self.language.take();
+        origin.device.connection = self.connection.take();
+        origin.device.timezone = self.timezone.take();
+        origin.country = self.country.take();
+        origin.user_agent = self.user_agent.take();
+        origin.ip = match &*self.ip.0 {
+            "" => None,
+            ip => Some(ip.parse::<IpAddr>().map_err(|_| bad("ip", "is not an IP address"))?),
+        };
+        origin.tags = limited("tags", self.tags.take())?;
+        Ok(origin)
     }
+
+    /// Takes what belongs to the event alone.
+    fn event(&mut self) -> Result<Event, DecodeError> {
+        let mut attributes = limited("attributes", self.attributes.take())?;
+        for (key, value, max) in [
+            (attribute::FINGERPRINT, &mut self.fingerprint, longest::WORD),
+            (attribute::MESSAGE, &mut self.message, longest::TEXT),
+            (attribute::METHOD, &mut self.method, longest::WORD),
+            (attribute::TARGET, &mut self.target, longest::TEXT),
+            (attribute::FAILURE, &mut self.failure, longest::WORD),
+            (attribute::RATING, &mut self.rating, longest::WORD),
+        ] {
+            if !value.0.is_empty() {
+                check_length(key, &value.0, max)?;
+                attributes.insert(key.into(), value.take());
+            }
+        }
+        if let Some(status) = self.status.filter(|status| *status != 0) {
+            attributes.insert(attribute::STATUS.into(), status.to_string());
+        }
+        let time = self.time.ok_or_else(missing)?;
+        let mut name = self.name.take().ok_or_else(missing)?;
+        check_length("name", &name.0, longest::WORD)?;
+        let id = Some(&*self.id.0).filter(|id| id.len() <= longest::ID).and_then(|id| id.parse().ok());
+        let id = id.ok_or_else(|| bad("id", "is not 32 hex digits"))?;
+        let kind = self.kind.0.parse::<Kind>().map_err(|error| bad("kind", format!("is {error}")))?;
+        let mut event = Event::new(id, time, kind, name.take());
+        event.seq = self.seq;
+        event.value = match self.value {
+            None => None,
+            // Parsed by the standard library: to the last digit, and not only to the last but one.
+            Some(text) => match text.get().parse::<f64>() {
+                Ok(value) if value.is_finite() => Some(value),
+                _ => return Err(bad("value", "is not a finite number")),
+            },
+        };
+        if let Some(text) = self.weight {
+            event.weight = match text.get().parse::<f32>() {
+                Ok(weight) if (1.0..=MAX_WEIGHT).contains(&weight) => weight,
+                _ => return Err(bad("weight", "is not a number from 1 to 1000000000")),
+            };
+        }
+        event.attributes = attributes;
+        if let Some(data) = self.data {
+            check_data(data.get())?;
+            event.data = data.to_owned();
+        }
+        Ok(event)
+    }
+}
+
+fn missing() -> DecodeError {
+    DecodeError::Json("one of time, received and name is missing".into())
 }
 
 fn bad(field: &'static str, problem: impl Into<String>) -> DecodeError {
@@ -539,8 +696,10 @@ fn check_data(json: &str) -> Result<(), DecodeError> {
     if !json.starts_with('{') {
         return Err(bad("data", "is not an object"));
     }
-    let brackets = json.bytes().filter(|byte| matches!(byte, b'{' | b'[')).count();
-    if brackets <= MAX_DEPTH && !json.contains("\\u") {
+    // In pieces whose count fits into a byte, many bytes are compared at once.
+    let in_piece = |piece: &[u8]| usize::from(piece.iter().map(|byte| u8::from(matches!(byte, b'{' | b'['))).sum::<u8>());
+    let brackets: usize = json.as_bytes().chunks(128).map(in_piece).sum();
+    if brackets <= MAX_DEPTH && (!json.as_bytes().contains(&b'\\') || !json.contains("\\u")) {
         return Ok(());
     }
     let (mut depth, mut in_text, mut high) = (0usize, false, false);
@@ -736,6 +895,79 @@ mod tests {
 
     fn read(more: &str) -> Result<(Origin, Event), String> {
         decode(format!("{{{LEAST}{more}}}").as_bytes()).map_err(|error| error.to_string())
+    }
+
+    /// What a reader of all of them gives, each with its origin.
+    fn read_in_a_row(payloads: &[&str]) -> Vec<Result<(Origin, Event), String>> {
+        let (mut reader, mut last) = (Reader::default(), None);
+        let mut read = |payload: &&str| {
+            let (origin, event) = reader.read(payload.as_bytes()).map_err(|error| error.to_string())?;
+            last = origin.or(last.take());
+            Ok((last.clone().unwrap(), event))
+        };
+        payloads.iter().map(&mut read).collect()
+    }
+
+    #[test]
+    fn a_reader_of_many_reads_what_a_reader_of_one_does() {
+        let (origin, event) = full();
+        let mut reader = Reader::default();
+        let mut is_shared = |origin: &Origin, event: &Event| reader.read(text_of(origin, event).as_bytes()).unwrap().0.is_none();
+        assert!(!is_shared(&origin, &event));
+        let mut other = event.clone();
+        (other.id, other.name, other.value, other.data) = (EventId(2), "other, \"x\"".into(), None, json("{}"));
+        assert!(is_shared(&origin, &other));
+        other.attributes.clear();
+        assert!(is_shared(&origin, &other));
+        for change in [
+            |origin: &mut Origin| origin.received += 1,
+            |origin: &mut Origin| origin.attempt = 2,
+            |origin: &mut Origin| origin.project = "bank".into(),
+            |origin: &mut Origin| origin.user.push('x'),
+            |origin: &mut Origin| origin.tags.clear(),
+        ] {
+            let mut changed = origin.clone();
+            change(&mut changed);
+            assert!(!is_shared(&changed, &event) && is_shared(&changed, &other) && !is_shared(&origin, &event));
+        }
+        assert!(!is_shared(&small().0, &small().1) && !is_shared(&small().0, &small().1), "there is nothing to recognise");
+    }
+
+    #[test]
+    fn only_what_is_in_its_place_is_taken_for_the_origin() {
+        let part = r#","release":"1","page":"p","session":"s""#;
+        let first = format!("{{{LEAST}{part},\"attributes\":{{\"a\":\"b\"}}}}");
+        let second = LEAST.replace("01\"", "02\"");
+        for (message, shared) in [
+            (format!("{{{second}{part}}}"), true),
+            (format!("{{{second}{part},\"data\":{{\"x\":[1,2]}}}}"), true),
+            (format!("{{{second}{part},\"later\":1}}"), true),
+            (format!("{{{second},\"data\":{{\"x\":1{part}}}}}"), false),
+            (format!("{{{second},\"data\":{{\"x\":1{part}}}{part}}}"), false),
+            (format!("{{{second},\"data\":{{\"x\":1{part},\"y\":1}}}}"), false),
+            (format!("{{{second},\"later\":[{{\"x\":1{part}}}]}}"), false),
+            (format!("{{{second}{part},\"user\":\"u\"}}"), false),
+            (format!("{{{second},\"os\":\"o\"{part}}}"), false),
+            (format!("{{{second}{part} , \"data\":{{}}}}"), false),
+            (format!("{{{second}{part}}}\n"), false),
+            (format!("{{{second}{part}{part}}}"), false),
+            (format!("{{{second}{part},}}"), false),
+            (format!("{{{second}{part},\"id\":\"00000000000000000000000000000003\"}}"), false),
+            (format!("{{ {part},{second}}}"), false),
+            (format!("{{{}}}", part.trim_start_matches(',')), false),
+            (format!("{{{second}{part},\"data\":[1]}}"), false),
+            (format!("{{{second}{}", part), false),
+        ] {
+            let mut reader = Reader::default();
+            assert!(reader.read(first.as_bytes()).unwrap().0.is_some());
+            assert_eq!(reader.read(message.as_bytes()).is_ok_and(|(origin, _)| origin.is_none()), shared, "{message}");
+            let alone = |payload: &str| decode(payload.as_bytes()).map_err(|error| error.to_string());
+            let in_a_row = read_in_a_row(&[&first, &message, &first]);
+            for (payload, together) in [&*first, &message, &first].into_iter().zip(in_a_row) {
+                let text = |read: Result<(Origin, Event), String>| read.map(|(origin, event)| as_json(&origin, &event));
+                assert_eq!(text(together), text(alone(payload)), "{payload}");
+            }
+        }
     }
 
     #[test]

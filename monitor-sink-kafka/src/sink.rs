@@ -37,6 +37,9 @@ const OVERHEAD: usize = 512;
 /// Events that are encoded or enqueued before other tasks have a turn: about a millisecond.
 const STRIDE: usize = 512;
 
+/// Most bytes of memory that are kept between batches: those of a lane's batch, encoded.
+const SPARE: usize = 32 << 20;
+
 /// Writes events to Kafka. See [`Kafka`].
 pub struct KafkaSink {
     client: ClientConfig,
@@ -50,6 +53,8 @@ pub struct KafkaSink {
     turn: tokio::sync::Mutex<()>,
     /// The batch that was begun last and is not known to be written.
     begun: Mutex<Option<Begun>>,
+    /// The memory of the last batch's messages: fresh memory costs as much as writing into it.
+    spare: Mutex<Messages>,
 }
 
 /// A batch that was begun.
@@ -84,7 +89,16 @@ impl KafkaSink {
         let producer = Producer::start(&client).map_err(ConfigError::settings)?;
         let producer = Mutex::new(Some(Arc::new(producer)));
         let turn = tokio::sync::Mutex::new(());
-        Ok(KafkaSink { client, topics: kafka.topics, key: kafka.key, largest, producer, turn, begun: Mutex::new(None) })
+        Ok(KafkaSink {
+            client,
+            topics: kafka.topics,
+            key: kafka.key,
+            largest,
+            producer,
+            turn,
+            begun: Mutex::new(None),
+            spare: Mutex::default(),
+        })
     }
 
     /// The producer; a new one when the one before cannot go on.
@@ -112,7 +126,7 @@ impl KafkaSink {
     /// Every message of the batch, or nothing of it. Those that may be in the topic already say so: a consumer whose memory does not
     /// reach back so far looks them up.
     async fn encode(&self, batch: &Batch, repeated: bool) -> Result<Messages, WriteError> {
-        let mut messages = Messages { bytes: Vec::with_capacity(batch.len().saturating_mul(1024)), ends: Vec::with_capacity(batch.len()) };
+        let mut messages = std::mem::take(&mut *self.spare.lock().unwrap_or_else(PoisonError::into_inner));
         let Messages { bytes, ends } = &mut messages;
         let mut shared = Shared::default();
         for Envelope { origin, events } in batch.envelopes() {
@@ -140,6 +154,15 @@ impl KafkaSink {
             }
         }
         Ok(messages)
+    }
+
+    /// Keeps the memory for the next batch, unless it is unusually much.
+    fn keep(&self, mut messages: Messages) {
+        if messages.bytes.capacity() <= SPARE {
+            messages.bytes.clear();
+            messages.ends.clear();
+            *self.spare.lock().unwrap_or_else(PoisonError::into_inner) = messages;
+        }
     }
 
     /// Hands all messages over, in order, but for those of topics that have theirs. Of a topic that takes one of them not, no more.
@@ -193,7 +216,7 @@ impl Sink for KafkaSink {
         let flight = Arc::new(Flight::default());
         flight.take_off();
         self.enqueue(&producer, &flight, batch, &messages, &done).await;
-        drop(messages);
+        self.keep(messages);
         flight.land();
         flight.all_landed().await;
         let Some(error) = flight.failure() else {
@@ -234,6 +257,7 @@ impl Service for KafkaSink {
 }
 
 /// The encoded messages of a batch, one behind the other.
+#[derive(Default)]
 struct Messages {
     bytes: Vec<u8>,
     /// Where each payload ends, and the key behind it.

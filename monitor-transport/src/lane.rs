@@ -13,6 +13,8 @@
 //!                              confirm + dead letters (one commit) ◄──┘
 //! ```
 //!
+//! While a batch is written and another full one waits, that one is read [ahead](Ahead).
+//!
 //! The id of a batch is `<spool id>-<sink>-<first>-<last>`, with `-<n>` appended when damage changed its rows n times, and `.0` or
 //! `.1` for each halving, and then `~` and a hash of the events in it: at most 200 bytes. It can be made again from what is committed, so that a batch offered before a crash is
 //! offered after it under the same id, with the same events in the same order.
@@ -22,7 +24,10 @@ use std::{
     future::{Future, poll_fn},
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
-    sync::{Arc, atomic::Ordering::SeqCst},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
     time::Duration,
 };
 
@@ -33,7 +38,7 @@ use tokio::{
     time::{Instant, sleep, sleep_until},
 };
 
-use crate::spool::{LaneState, Letter, Limits, Order, Range, Remedy, Seal, Sealed, Shared, encode, read};
+use crate::spool::{Failure, LaneState, Letter, Limits, Order, Range, Remedy, Seal, Sealed, Shared, encode, read};
 
 /// Failed reads in a row after which the file is taken for damaged.
 const READS: u32 = 5;
@@ -46,6 +51,16 @@ pub(crate) struct Lane {
     sealed: Option<Sealed>,
     closing: watch::Receiver<bool>,
     failed_reads: u32,
+    ahead: Option<Ahead>,
+}
+
+/// What is read while the batch before it is written. It only saves time: whatever happened to the entries since then, the seal notices it, and
+/// they are read again.
+struct Ahead {
+    first: i64,
+    /// In which file: another opening may have found others.
+    openings: u64,
+    reading: task::JoinHandle<Result<Range, Failure>>,
 }
 
 /// A sealed batch.
@@ -67,14 +82,20 @@ struct Resolved {
 impl Lane {
     pub(crate) fn new(shared: Arc<Shared>, index: usize, sink: Arc<dyn Sink>, sealed: Option<Sealed>) -> Lane {
         let closing = shared.closing.subscribe();
-        Lane { shared, index, sink, sealed, closing, failed_reads: 0 }
+        Lane { shared, index, sink, sealed, closing, failed_reads: 0, ahead: None }
     }
 
     /// Runs until the spool closes. A panic (of this code: those of the sink are dealt with where it is called) starts it again.
     pub(crate) async fn supervise(mut self) {
         loop {
             match catch(self.run()).await {
-                Ok(Closing) => return,
+                Ok(Closing) => {
+                    // Nothing reads a spool that is closed; what came of it is of no interest any more.
+                    if let Some(ahead) = self.ahead.take() {
+                        let _ = ahead.reading.await;
+                    }
+                    return;
+                }
                 Err(panic) => {
                     tracing::error!(sink = self.sink.name(), panic = text(&*panic), "a lane panicked; it starts again");
                     self.shared.counts.count(Labelled::Restarts, self.sink.name(), 1);
@@ -110,11 +131,13 @@ impl Lane {
                 }
                 None => {
                     let (first, last) = self.wait().await?;
-                    let config = &self.shared.config;
-                    self.read(first, last, Limits { events: config.batch_events, json: config.batch_bytes }).await
+                    match self.take_ahead(first).await {
+                        Some(range) => Some(range),
+                        None => self.read(first, last, self.limits()).await,
+                    }
                 }
             };
-            let Some(Range { first, last, envelopes, bad }) = range else {
+            let Some(Range { first, last, envelopes, bad, events, json }) = range else {
                 self.pause(back_off.next(None, fastrand::f64())).await?;
                 continue;
             };
@@ -126,6 +149,7 @@ impl Lane {
             match self.shared.ask(|done| Order::Seal { lane, first, last, rows, bad, done }).await {
                 Some(Seal::Sealed { id, repeated }) => {
                     self.sealed = None;
+                    self.read_ahead(last, events, json);
                     let batch = Batch::new(id, envelopes);
                     return Ok(Work { batch: if repeated { batch.mark_repeated() } else { batch }, last });
                 }
@@ -168,6 +192,32 @@ impl Lane {
                 _ = self.closing.changed() => {}
             }
         }
+    }
+
+    fn limits(&self) -> Limits {
+        let config = &self.shared.config;
+        Limits { events: config.batch_events, json: config.batch_bytes }
+    }
+
+    /// Begins to read what comes behind a batch of so many events and bytes, if that is a full batch again.
+    fn read_ahead(&mut self, last: i64, events: u64, json: u64) {
+        let Some(state) = self.state() else { return };
+        let limits = self.limits();
+        let rest = |pending: &AtomicU64, open: u64| pending.load(SeqCst).saturating_sub(open);
+        if rest(&state.pending_events, events) < limits.events && rest(&state.pending_json, json) < limits.json {
+            return;
+        }
+        let (shared, name) = (self.shared.clone(), state.name.clone());
+        let (first, newest, openings) = (last + 1, shared.last.load(SeqCst), shared.openings.load(SeqCst));
+        let reading = task::spawn_blocking(move || read(&shared, &name, first, newest, limits));
+        self.ahead = Some(Ahead { first, openings, reading });
+    }
+
+    /// What was read ahead, if it begins here.
+    async fn take_ahead(&mut self, first: i64) -> Option<Range> {
+        let ahead = self.ahead.take().filter(|ahead| ahead.first == first && ahead.openings == self.shared.openings.load(SeqCst))?;
+        // Whatever failed, it is read once more, and told then. What is bad may be good when it is read again.
+        ahead.reading.await.ok()?.ok().filter(|range| range.bad.is_empty())
     }
 
     /// Reads on a thread that may block; `None` when that failed (it is logged).

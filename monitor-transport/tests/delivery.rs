@@ -295,6 +295,44 @@ async fn old_entries_expire_but_never_those_of_an_open_batch() {
     assert!(spool.close(SOON).await);
 }
 
+/// A spool that finds 20 envelopes and delivers four events at a time to a sink that hangs.
+async fn backlog(dir: &std::path::Path, age: Duration) -> (Arc<Holding>, Arc<monitor_transport::Spool>, Arc<Counts>) {
+    let before = builder(dir).open(Vec::new(), Arc::default()).await.unwrap();
+    send_all(&before, 0..20).await;
+    assert!(before.close(SOON).await);
+    let (sink, counts) = (holding(), Arc::new(Counts::new()));
+    let spool = builder(dir).batch(4, 1 << 20).max_age(age).open(vec![sink.clone()], counts.clone()).await.unwrap();
+    eventually("a batch is open", || !sink.offered.lock().unwrap().is_empty()).await;
+    (sink, spool, counts)
+}
+
+#[tokio::test]
+async fn what_is_read_ahead_is_delivered_once_and_in_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let (sink, spool, counts) = backlog(dir.path(), Duration::from_secs(3600)).await;
+    sink.held.store(false, SeqCst);
+    send_all(&spool, 20..23).await;
+    assert!(spool.flush(SOON).await);
+    let offered = sink.offered.lock().unwrap().clone();
+    assert_eq!(ids(&offered), pairs(0..23));
+    assert!(offered.iter().all(|batch| batch.len() <= 4 && !batch.is_repeated()));
+    assert!(offered[..10].iter().all(|batch| batch.len() == 4), "full batches are waiting");
+    assert_eq!((counts.labelled(Labelled::Delivered, "main"), counts.labelled(Labelled::Retried, "main")), (46, 0));
+    assert!(spool.close(SOON).await);
+}
+
+#[tokio::test]
+async fn what_expires_after_it_was_read_ahead_is_not_offered() {
+    let dir = tempfile::tempdir().unwrap();
+    let (sink, spool, counts) = backlog(dir.path(), Duration::from_secs(3)).await;
+    let open = ids(&sink.offered.lock().unwrap()[..1]);
+    eventually("the rest expires", || counts.labelled(Labelled::Expired, "main") as usize == 40 - open.len()).await;
+    sink.held.store(false, SeqCst);
+    assert!(spool.flush(SOON).await);
+    assert_eq!(ids(&sink.offered.lock().unwrap()), open);
+    assert!(spool.close(SOON).await);
+}
+
 #[tokio::test]
 async fn what_expires_without_a_sink_is_counted_too() {
     let dir = tempfile::tempdir().unwrap();

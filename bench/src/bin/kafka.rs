@@ -264,6 +264,7 @@ database = "{}"
             .set("acks", "all")
             .set("enable.idempotence", "true")
             .set("compression.type", "zstd")
+            .set("compression.level", "1")
             .set("linger.ms", "20")
             .set("queue.buffering.max.kbytes", "65536")
             .set("partitioner", "murmur2_random")

@@ -63,24 +63,24 @@ impl Copies {
         }
     }
 
-    /// Whether this is a copy of an event that was seen before. One that may be a copy of something forgotten is declared as a repeat.
-    pub(crate) fn is_copy(&mut self, origin: &mut Origin, event: &Event, produced: i64) -> bool {
+    /// The attempt under which this event goes on; `None` when it is a copy of one that was seen before. `attempt` is what its message
+    /// says. An event that may be a copy of something forgotten is declared as a repeat.
+    pub(crate) fn attempt(&mut self, attempt: u32, origin: &Origin, event: &Event, produced: i64) -> Option<u32> {
         let key = EventKeys::key(self.secret(&origin.project), event.id);
-        if origin.attempt == PUT_BACK {
-            origin.attempt = 2;
+        if attempt == PUT_BACK {
             self.recent.insert(key, produced);
             self.declared.insert(key, produced);
-            return false;
+            return Some(2);
         }
         if self.declared.contains(key) || !self.recent.insert(key, produced) {
-            return true;
+            return None;
         }
-        if origin.attempt > 1 {
+        if attempt > 1 {
             self.declared.insert(key, produced);
         } else if origin.received < self.declared.since().saturating_add(SKEW) {
-            origin.attempt = 2;
+            return Some(2);
         }
-        false
+        Some(attempt)
     }
 
     fn secret(&mut self, project: &str) -> u128 {
@@ -101,10 +101,9 @@ mod tests {
     impl Scene {
         /// Whether it is a copy, and whether it would be looked up.
         fn see(&mut self, id: u128, attempt: u32, received: i64, produced: i64) -> (bool, bool) {
-            let mut origin = Origin::new("shop", received);
-            origin.attempt = attempt;
-            let copy = self.0.is_copy(&mut origin, &Event::new(EventId(id), 0, Kind::Track, "x"), produced);
-            (copy, origin.attempt > 1)
+            let event = Event::new(EventId(id), 0, Kind::Track, "x");
+            let attempt = self.0.attempt(attempt, &Origin::new("shop", received), &event, produced);
+            (attempt.is_none(), attempt.is_some_and(|attempt| attempt > 1))
         }
     }
 

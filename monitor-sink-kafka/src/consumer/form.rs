@@ -6,7 +6,7 @@ use monitor_core::{Batch, BatchId, Draft, Envelope, EventId, Processor};
 
 use crate::{
     consumer::{chunk::Chunk, copies::Copies},
-    record::decode,
+    record::{Reader, decode},
 };
 
 /// What became of the messages of a chunk.
@@ -34,21 +34,36 @@ pub(crate) fn batch_id(topic: &str, partition: i32, chunk: &Chunk, again: Option
 /// Makes the batch. `repeated` says that its events may have been written in batches of other bounds, or so long ago that the
 /// store has forgotten the batch's id.
 pub(crate) fn form(id: BatchId, repeated: bool, chunk: &Chunk, copies: &mut Copies, processors: &[Arc<dyn Processor>]) -> Formed {
-    let mut envelopes: Vec<Envelope> = Vec::with_capacity(chunk.len());
+    let mut envelopes: Vec<Envelope> = Vec::new();
     let mut unreadable = Vec::new();
     let mut left_out = 0;
+    let (mut reader, mut attempt) = (Reader::default(), 1);
     for (position, raw) in chunk.messages().enumerate() {
-        match decode(raw.payload) {
-            Ok((mut origin, event)) => {
-                if copies.is_copy(&mut origin, &event, raw.time) {
-                    left_out += 1;
-                } else {
-                    envelopes.push(Envelope { origin, events: vec![event] });
-                }
+        let event = match reader.read(raw.payload) {
+            Ok((None, event)) => event,
+            Ok((Some(origin), event)) => {
+                attempt = origin.attempt;
+                envelopes.push(Envelope { origin, events: Vec::new() });
+                event
             }
-            Err(error) => unreadable.push((position, crate::report(&error))),
+            Err(error) => {
+                unreadable.push((position, crate::report(&error)));
+                continue;
+            }
+        };
+        // Without one nothing was read.
+        let Some(Envelope { origin, events }) = envelopes.last_mut() else { continue };
+        match copies.attempt(attempt, origin, &event, raw.time) {
+            None => left_out += 1,
+            Some(declared) if declared == origin.attempt => events.push(event),
+            Some(declared) => {
+                let mut origin = origin.clone();
+                origin.attempt = declared;
+                envelopes.push(Envelope { origin, events: vec![event] });
+            }
         }
     }
+    envelopes.retain(|envelope| !envelope.events.is_empty());
     let mut draft = Draft::new(id.clone(), envelopes);
     for processor in processors {
         processor.process(&mut draft);
@@ -90,6 +105,37 @@ mod tests {
             chunk.push(Raw { offset, time: 1_732_096_800_100, key: b"", payload }, Instant::now());
         }
         chunk
+    }
+
+    #[test]
+    fn events_of_one_request_share_an_envelope_unless_some_are_declared() {
+        let message = |id: u128, attempt: u32, session: &str| {
+            let mut origin = Origin::new("shop", 1_732_096_800_000);
+            (origin.attempt, origin.session) = (attempt, session.into());
+            let mut payload = Vec::new();
+            encode(&origin, &Event::new(EventId(id), 1_732_096_800_000, Kind::Track, "x"), &mut payload);
+            payload
+        };
+        let payloads =
+            [message(1, 1, "a"), message(2, 1, "a"), message(2, 1, "a"), message(3, 1, "b"), message(3, 2, "b"), message(4, 0, "b")];
+        let chunk = chunk(&payloads);
+        let formed = form(batch_id("t", 0, &chunk, None), false, &chunk, &mut Copies::default(), &[]);
+        let envelopes: Vec<_> = formed
+            .batch
+            .envelopes()
+            .iter()
+            .map(|envelope| {
+                let ids: Vec<u128> = envelope.events.iter().map(|event| event.id.0).collect();
+                (envelope.origin.session.as_str(), envelope.origin.attempt, ids)
+            })
+            .collect();
+        assert_eq!(envelopes, [("a", 1, vec![1, 2]), ("b", 1, vec![3]), ("b", 2, vec![4])]);
+        assert_eq!(formed.copies, 2);
+        // What is forgotten is declared event by event, in one envelope.
+        let mut copies = Copies::default();
+        copies.begin(i64::MAX);
+        let formed = form(batch_id("t", 0, &chunk, None), false, &chunk, &mut copies, &[]);
+        assert!(formed.batch.events().all(|(origin, _)| origin.attempt == 2));
     }
 
     struct NoSecrets;

@@ -32,6 +32,7 @@ use crate::consumer::{
     chunk::Raw,
     note::Note,
     partition::{Limits, Partition, WentBack},
+    turns,
     writer::{self, Lease, News},
 };
 
@@ -94,10 +95,20 @@ fn consume(shared: &Arc<Shared>, stop: &AtomicBool) -> Result<(), Failure> {
     consumer.subscribe(&topics).map_err(Failure::Subscribe)?;
     let mut stop_until = None;
     loop {
-        let mut wait = TICK;
+        let (mut wait, mut now) = (TICK, Instant::now());
         for _ in 0..STRIDE {
-            match consumer.poll(wait) {
-                Some(Ok(message)) => consumer.context().state().take(&consumer, &message),
+            let polled = consumer.poll(wait);
+            if !wait.is_zero() {
+                now = Instant::now();
+            }
+            match polled {
+                Some(Ok(message)) => {
+                    let complete = consumer.context().state().take(&consumer, &message, now);
+                    // Of a partition whose turn is over, what came behind the chunk would become a small batch.
+                    if complete {
+                        break;
+                    }
+                }
                 Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => return Err(Failure::Fatal(error)),
                 Some(Err(error)) => consumer.context().state().complain(&error),
                 None => break,
@@ -182,27 +193,32 @@ impl State {
         if self.waiting_bytes < max_buffered_bytes / 2 { *limits } else { Limits { bytes: limits.bytes.min(share), ..*limits } }
     }
 
-    fn take(&mut self, consumer: &BaseConsumer<Member>, message: &BorrowedMessage<'_>) {
+    /// Takes a message that came at about this time. Returns whether it completes a chunk.
+    fn take(&mut self, consumer: &BaseConsumer<Member>, message: &BorrowedMessage<'_>, now: Instant) -> bool {
         let limits = self.limits();
         // Messages come in runs of one partition.
         let same = self.last.as_ref().is_some_and(|(topic, id)| *id == message.partition() && **topic == *message.topic());
         if !same {
             self.last = Some((message.topic().into(), message.partition()));
         }
-        let Some(place) = &self.last else { return };
+        let Some(place) = &self.last else { return false };
         // Taken away while it was on its way: it is another's.
-        let Some(partition) = self.partitions.get_mut(place) else { return };
+        let Some(partition) = self.partitions.get_mut(place) else { return false };
         let raw = Raw {
             offset: message.offset(),
-            time: message.timestamp().to_millis().filter(|time| *time > 0).unwrap_or_else(now),
+            time: message.timestamp().to_millis().filter(|time| *time > 0).unwrap_or_else(unix_time),
             key: message.key().unwrap_or_default(),
             payload: message.payload().unwrap_or_default(),
         };
-        match partition.take(raw, limits, Instant::now()) {
+        let ready = partition.ready();
+        let taken = partition.take(raw, limits, now);
+        let complete = partition.ready() > ready;
+        match taken {
             Ok(missing) if missing.is_empty() => {}
             Ok(missing) => self.miss(consumer, missing),
             Err(error) => self.failure = Some(Failure::Order(error)),
         }
+        complete
     }
 
     /// Counts messages that were deleted before they were written. Other offsets that do not come stand for what is no message, such as the
@@ -255,7 +271,7 @@ impl State {
         let mut due: Vec<(Instant, &mut Partition)> =
             self.partitions.values_mut().filter_map(|partition| Some((partition.due(limits, now)?, partition))).collect();
         due.sort_by_key(|(since, _)| *since);
-        due.into_iter().take(self.shared.config.concurrent_writes.saturating_sub(busy)).for_each(|(_, partition)| partition.plan());
+        due.into_iter().take(self.shared.config.concurrent_writes.saturating_sub(busy)).for_each(|(_, partition)| partition.plan(now));
     }
 
     /// Commits what is written and what is going to be, together, and starts the writers.
@@ -290,16 +306,17 @@ impl State {
         }
     }
 
-    /// Stops reading partitions of which enough waits, and goes on with those that are written.
+    /// Stops reading partitions of which enough is read or whose turn it is not, and goes on with the others.
     fn flow(&mut self, consumer: &BaseConsumer<Member>) {
+        let Config { limits, concurrent_writes, .. } = &self.shared.config;
+        let mut all: Vec<&mut Partition> = self.partitions.values_mut().collect();
+        let turns = turns::give(&mut all, *concurrent_writes, limits.events, Instant::now());
         let (mut pause, mut resume) = (TopicPartitionList::new(), TopicPartitionList::new());
         for ((topic, id), partition) in &mut self.partitions {
-            if !partition.paused && partition.is_full() {
-                partition.paused = true;
-                pause.add_partition(topic, *id);
-            } else if partition.paused && partition.is_hungry() {
-                partition.paused = false;
-                resume.add_partition(topic, *id);
+            let rest = partition.should_rest(turns);
+            if rest != partition.paused {
+                partition.paused = rest;
+                if rest { &mut pause } else { &mut resume }.add_partition(topic, *id);
             }
         }
         let paused = if pause.count() > 0 { consumer.pause(&pause) } else { Ok(()) };
@@ -345,28 +362,25 @@ impl State {
                 Offset::Offset(offset) => Some(offset),
                 _ => None,
             };
-            if let Some(committed) = offset {
-                // Of a partition without a leader it is not known, and it cannot be read either: the others must not wait for it.
-                let patience = deadline.saturating_duration_since(Instant::now());
-                let end = consumer.fetch_watermarks(topic, id, patience).map_or(i64::MAX, |(_, end)| end);
-                if committed > end {
-                    // What comes now has offsets that were committed for other messages.
-                    tracing::error!(
-                        topic,
-                        partition = id,
-                        committed,
-                        end,
-                        "the topic is shorter than what was read: Kafka has lost messages"
-                    );
-                    offset = Some(end);
-                    // Their content is other, and so is the id of their batch.
-                    note = Note::default();
-                }
+            // Of a partition without a leader they are not known, and it cannot be read either: the others must not wait for it.
+            let patience = deadline.saturating_duration_since(Instant::now());
+            let watermarks = consumer.fetch_watermarks(topic, id, patience).ok();
+            if let (Some(committed), Some((_, end))) = (offset, watermarks)
+                && committed > end
+            {
+                // What comes now has offsets that were committed for other messages.
+                tracing::error!(topic, partition = id, committed, end, "the topic is shorter than what was read: Kafka has lost messages");
+                offset = Some(end);
+                // Their content is other, and so is the id of their batch.
+                note = Note::default();
             }
             self.assignments += 1;
             let place: Place = (topic.into(), id);
             let lease = Lease { topic: Arc::clone(&place.0), partition: place.1, assignment: self.assignments };
-            let partition = Partition::new(lease, offset, note);
+            let mut partition = Partition::new(lease, offset, note, Instant::now());
+            if let Some((first, end)) = watermarks {
+                partition.learn(first, end);
+            }
             let start = partition.start().map_or(Offset::Beginning, Offset::Offset);
             positions.add_partition_offset(&place.0, place.1, start).map_err(Failure::Assign)?;
             added.push((place, partition));
@@ -413,7 +427,7 @@ impl State {
 }
 
 /// ms since the Unix epoch.
-fn now() -> i64 {
+fn unix_time() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
@@ -458,11 +472,14 @@ impl ClientContext for Member {
     }
 
     fn stats(&self, statistics: Statistics) {
-        let state = self.state();
-        for (place, partition) in &state.partitions {
+        let State { partitions, shared, .. } = &mut *self.state();
+        for (place, partition) in partitions {
             let known = statistics.topics.get(&*place.0).and_then(|topic| topic.partitions.get(&place.1));
-            if let Some(lag) = known.filter(|known| known.ls_offset >= 0).and_then(|known| partition.lag(known.ls_offset)) {
-                state.shared.counts.set(Gauge::ConsumerLag, &label(place), lag);
+            let Some(known) = known.filter(|known| known.ls_offset >= 0) else { continue };
+            // Below zero it is not known.
+            partition.learn(known.lo_offset.max(0), known.ls_offset);
+            if let Some(lag) = partition.lag(known.ls_offset) {
+                shared.counts.set(Gauge::ConsumerLag, &label(place), lag);
             }
         }
     }

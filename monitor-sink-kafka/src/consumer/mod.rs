@@ -20,7 +20,8 @@
 //! # Threads
 //!
 //! One thread reads, commits and hands partitions over ([`group`]); each chunk is decoded and written in a task of the host's runtime
-//! ([`writer`]). What is read and not written yet is bounded by pausing partitions, never by not asking Kafka for news.
+//! ([`writer`]). What is read and not written yet is bounded by pausing partitions, never by not asking Kafka for news. While much waits in
+//! the topics, partitions take [`turns`].
 
 mod chunk;
 mod copies;
@@ -30,6 +31,7 @@ mod group;
 mod note;
 mod operate;
 mod partition;
+mod turns;
 mod writer;
 
 use std::{
@@ -200,6 +202,7 @@ impl KafkaConsumer {
     }
 
     /// Most batches that are written at the same time, each of another partition. Default: 4. More make smaller batches of the same load.
+    /// While more waits in the topics than a batch holds, only so many of the partitions that are behind are read at a time, in turns.
     pub fn concurrent_writes(mut self, writes: usize) -> KafkaConsumer {
         self.concurrent_writes = writes.max(1);
         self

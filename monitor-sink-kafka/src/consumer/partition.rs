@@ -31,6 +31,9 @@ use crate::consumer::{
 #[error("the offsets of a partition went back")]
 pub(crate) struct WentBack;
 
+/// Messages that are read along with others: a partition that is further behind takes turns. Inserts of so many rows are cheap enough.
+pub(crate) const FEW: i64 = 2_000;
+
 /// When a chunk is complete.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
@@ -61,12 +64,30 @@ pub(crate) struct Partition {
     done: Option<i64>,
     /// With the writer while there is one.
     copies: Option<Box<Copies>>,
+    /// The offset behind the messages that waited in the topic, many, when we last heard of its end.
+    behind_until: Option<i64>,
+    /// The offset that was to come first.
+    begins: i64,
+    turn: Turn,
+    /// When a message came last.
+    heard: Instant,
+    /// Enough is read for a while.
+    full: bool,
     pub(crate) paused: bool,
+}
+
+/// Whether a partition that is behind may be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    /// Until a chunk is complete.
+    Since(Instant),
+    /// Others come first that have waited for longer.
+    EndedAt(Instant),
 }
 
 impl Partition {
     /// Just assigned; offset and note are those that the group has committed.
-    pub(crate) fn new(lease: Lease, committed: Option<i64>, note: Note) -> Partition {
+    pub(crate) fn new(lease: Lease, committed: Option<i64>, note: Note, now: Instant) -> Partition {
         Partition {
             lease,
             revoked: Arc::default(),
@@ -81,6 +102,11 @@ impl Partition {
             writing: None,
             done: None,
             copies: Some(Box::default()),
+            behind_until: None,
+            begins: 0,
+            turn: Turn::EndedAt(now),
+            heard: now,
+            full: false,
             paused: false,
         }
     }
@@ -108,6 +134,7 @@ impl Partition {
             return Err(WentBack);
         }
         self.next = Some(raw.offset + 1);
+        self.heard = now;
         self.keep(raw, limits, now);
         // What was read back was written.
         Ok(expected.max(self.committed.unwrap_or(expected))..raw.offset)
@@ -122,23 +149,70 @@ impl Partition {
         }
         if self.reform.is_some_and(|last| raw.offset > last) {
             // Its last message is gone, perhaps all of them.
-            self.seal();
+            self.seal(now);
         }
+        // Nothing more is known to wait that would be worth waiting for.
+        let caught_up = self.behind_until.take_if(|end| raw.offset + 1 >= *end).is_some();
         self.filling.push(raw, now);
         let complete = match self.reform {
             Some(last) => raw.offset >= last,
-            None => self.filling.len() >= limits.events || self.filling.bytes() >= limits.bytes,
+            None => {
+                let many = caught_up && i64::try_from(self.filling.len()).is_ok_and(|len| len >= FEW);
+                many || self.filling.len() >= limits.events || self.filling.bytes() >= limits.bytes
+            }
         };
         if complete {
-            self.seal();
+            self.seal(now);
         }
     }
 
-    fn seal(&mut self) {
+    fn seal(&mut self, now: Instant) {
         self.reform = None;
+        if let Turn::Since(_) = self.turn {
+            self.turn = Turn::EndedAt(now);
+        }
         if !self.filling.is_empty() {
             self.ready.push_back(std::mem::take(&mut self.filling));
         }
+    }
+
+    /// Hears of the offset behind the topic's last message; `first` is that of its first one.
+    pub(crate) fn learn(&mut self, first: i64, end: i64) {
+        self.begins = self.start().unwrap_or(first).max(first);
+        self.behind_until = Some(end);
+        self.behind_until = self.behind().and(Some(end));
+    }
+
+    /// How many messages are known to wait in the topic, if they are many.
+    pub(crate) fn behind(&self) -> Option<i64> {
+        let unread = self.behind_until?.saturating_sub(self.next.unwrap_or(self.begins));
+        Some(unread).filter(|unread| *unread >= FEW)
+    }
+
+    /// Whether it is being read in its turn, or holds what it read then. One of which nothing comes (it has no leader) holds up nobody.
+    pub(crate) fn takes_a_place(&self, patience: Duration, now: Instant) -> bool {
+        let reads = matches!(self.turn, Turn::Since(since) if now.duration_since(since.max(self.heard)) < patience);
+        reads || !self.ready.is_empty()
+    }
+
+    /// Since when it waits for a turn. `None`: it needs none, or has one, or has enough for a while.
+    pub(crate) fn waits_since(&self) -> Option<Instant> {
+        match self.turn {
+            Turn::EndedAt(ended) if !self.full => self.behind().map(|_| ended),
+            _ => None,
+        }
+    }
+
+    /// It may be read until a chunk is complete.
+    pub(crate) fn give_turn(&mut self, now: Instant) {
+        self.turn = Turn::Since(now);
+    }
+
+    /// Whether it should not be read now. `turns`: those that are behind are read in turns.
+    pub(crate) fn should_rest(&mut self, turns: bool) -> bool {
+        // Not to and fro with each chunk.
+        self.full = if self.full { !self.is_hungry() } else { self.is_full() };
+        self.full || (turns && self.waits_since().is_some())
     }
 
     /// Since when something waits that can be written now; `None` when nothing does, or something is being written.
@@ -151,11 +225,16 @@ impl Partition {
     }
 
     /// Chooses what is to be written next. Call it when something is [due](Partition::due).
-    pub(crate) fn plan(&mut self) {
+    pub(crate) fn plan(&mut self, now: Instant) {
         if self.ready.is_empty() {
-            self.seal();
+            self.seal(now);
         }
         self.planned = self.ready.pop_front();
+    }
+
+    /// How many complete chunks wait.
+    pub(crate) fn ready(&self) -> usize {
+        self.ready.len()
     }
 
     /// Whether something is being written, or is going to be.
@@ -220,12 +299,12 @@ impl Partition {
     }
 
     /// Whether enough is read for a while.
-    pub(crate) fn is_full(&self) -> bool {
+    fn is_full(&self) -> bool {
         self.ready.len() >= 2
     }
 
     /// Whether more should be read.
-    pub(crate) fn is_hungry(&self) -> bool {
+    fn is_hungry(&self) -> bool {
         self.ready.is_empty()
     }
 
@@ -259,7 +338,8 @@ mod tests {
     impl Scene {
         fn new(committed: Option<i64>, note: Note) -> Scene {
             let lease = Lease { topic: "t".into(), partition: 0, assignment: 1 };
-            Scene { partition: Partition::new(lease, committed, note), now: Instant::now() }
+            let now = Instant::now();
+            Scene { partition: Partition::new(lease, committed, note, now), now }
         }
 
         /// Returns how many messages did not come.
@@ -275,7 +355,7 @@ mod tests {
         /// Plans and commits.
         fn advance(&mut self) -> Option<Advance> {
             if self.partition.due(LIMITS, self.now).is_some() {
-                self.partition.plan();
+                self.partition.plan(self.now);
             }
             let (offset, note) = self.partition.wish()?;
             let work = self.partition.committed(offset, note, self.now);
@@ -364,7 +444,7 @@ mod tests {
             partition.take(0..9);
             let mut numbers = Vec::new();
             for _ in 0..3 {
-                partition.partition.plan();
+                partition.partition.plan(partition.now);
                 let (offset, note) = partition.partition.wish().unwrap();
                 numbers.push(partition.partition.committed(offset, note, partition.now).unwrap().again);
                 partition.written();
@@ -389,20 +469,68 @@ mod tests {
     #[test]
     fn reading_pauses_when_two_chunks_wait() {
         let mut scene = Scene::new(None, Note::default());
-        scene.take(0..6);
-        assert!(scene.partition.is_full() && !scene.partition.is_hungry());
+        scene.take(0..3);
+        assert!(!scene.partition.should_rest(false));
+        scene.take(3..6);
+        assert!(scene.partition.should_rest(false));
         scene.advance();
-        assert!(!scene.partition.is_full() && !scene.partition.is_hungry());
+        assert!(scene.partition.should_rest(false), "one chunk waits");
         scene.written();
         scene.advance();
-        assert!(scene.partition.is_hungry());
+        assert!(!scene.partition.should_rest(false));
+    }
+
+    #[test]
+    fn what_waited_in_the_topic_is_written_when_all_of_it_is_read() {
+        let limits = Limits { events: 50_000, bytes: 1 << 30, ..LIMITS };
+        let mut scene = Scene::new(None, Note::default());
+        scene.partition.learn(10, 3_000);
+        assert_eq!(scene.partition.behind(), Some(2_990));
+        let take = |scene: &mut Scene, offsets: Range<i64>| {
+            offsets.for_each(|offset| drop(scene.partition.take(Raw { offset, time: 5, key: b"", payload: b"x" }, limits, scene.now)))
+        };
+        take(&mut scene, 10..2_999);
+        assert_eq!((scene.partition.behind(), scene.partition.due(limits, scene.now)), (None, None));
+        take(&mut scene, 2_999..3_001);
+        assert!(scene.partition.due(limits, scene.now).is_some());
+        assert_eq!(scene.advance().unwrap().2, Some((10, 2_999, false)));
+        scene.partition.learn(10, 5_000);
+        assert_eq!(scene.partition.behind(), None, "few messages wait no longer than others");
+    }
+
+    #[test]
+    fn a_turn_lasts_until_a_chunk_is_complete() {
+        let mut scene = Scene::new(Some(200_000), Note::default());
+        let patience = Duration::from_secs(1);
+        scene.partition.learn(0, 1_000_000);
+        assert_eq!(scene.partition.behind(), Some(1_000_000 - 200_000 + i64::try_from(RECENT).unwrap()), "with what is read back");
+        assert!(scene.partition.should_rest(true) && !scene.partition.should_rest(false));
+        assert!(!scene.partition.takes_a_place(patience, scene.now));
+        scene.partition.give_turn(scene.now);
+        assert!(!scene.partition.should_rest(true) && scene.partition.takes_a_place(patience, scene.now));
+        assert_eq!(scene.partition.waits_since(), None);
+        scene.now += patience;
+        assert!(!scene.partition.takes_a_place(patience, scene.now), "nothing comes");
+        scene.take(200_000..200_002);
+        assert!(scene.partition.takes_a_place(patience, scene.now));
+        scene.take(200_002..200_003);
+        assert_eq!(scene.partition.waits_since(), Some(scene.now));
+        assert!(scene.partition.should_rest(true) && scene.partition.takes_a_place(patience, scene.now), "it holds a chunk");
+        scene.advance();
+        assert!(!scene.partition.takes_a_place(patience, scene.now), "the chunk is with the writer");
+        let ended = scene.now;
+        scene.take(200_003..200_004);
+        scene.written();
+        scene.now += LIMITS.linger;
+        assert!(scene.advance().is_some_and(|(_, _, work)| work == Some((200_003, 200_003, false))));
+        assert_eq!(scene.partition.waits_since(), Some(ended), "what came late does not send it to the end of the queue");
     }
 
     #[test]
     fn a_writer_learns_that_the_partition_is_gone() {
         let mut scene = Scene::new(None, Note::default());
         scene.take(0..3);
-        scene.partition.plan();
+        scene.partition.plan(scene.now);
         let (offset, note) = scene.partition.wish().unwrap();
         let work = scene.partition.committed(offset, note, scene.now).unwrap();
         assert_eq!(work.proved, scene.now, "decoding may take long, or the machine sleep");

@@ -17,6 +17,10 @@ pub(crate) struct Range {
     pub(crate) last: i64,
     pub(crate) envelopes: Vec<Envelope>,
     pub(crate) bad: Vec<Bad>,
+    /// Of what was looked at, bad entries included.
+    pub(crate) events: u64,
+    /// Bytes of JSON of the same.
+    pub(crate) json: u64,
 }
 
 /// Most events, and bytes of JSON, of a range. It may be larger by one entry.
@@ -34,7 +38,6 @@ pub(crate) fn read(shared: &Shared, lane: &str, first: i64, last: i64, limits: L
     let mut entries =
         connection.prepare("SELECT seq, lane, project, events, json, crc, payload FROM entry WHERE seq BETWEEN ? AND ? ORDER BY seq")?;
     let mut entries = entries.query(params![first, last])?;
-    let (mut events, mut json) = (0, 0);
     let mut seen = false;
     while let Some(row) = entries.next()? {
         let seq: i64 = row.get(0)?;
@@ -62,9 +65,9 @@ pub(crate) fn read(shared: &Shared, lane: &str, first: i64, last: i64, limits: L
             Ok(envelope) => range.envelopes.push(envelope),
             Err(reason) => range.bad.push(Bad { seq, reason }),
         }
-        events += u64::from(count);
-        json += u64::from(len);
-        if events >= limits.events || json >= limits.json {
+        range.events += u64::from(count);
+        range.json += u64::from(len);
+        if range.events >= limits.events || range.json >= limits.json {
             range.last = seq;
             break;
         }

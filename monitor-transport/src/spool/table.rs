@@ -202,7 +202,17 @@ impl Book {
         let mut known = connection.prepare("SELECT name FROM lane")?;
         let known = known.query_map([], |row| row.get::<_, String>(0))?.collect::<rusqlite::Result<Vec<_>>>()?;
         for gone in known.iter().filter(|known| !names.iter().any(|name| **name == *known.as_str())) {
-            tracing::warn!(sink = gone.as_str(), "the spool knows a sink that is not installed any more; its lane is dropped");
+            let undelivered: i64 = connection.query_row(
+                "SELECT coalesce(sum(events), 0) FROM entry INDEXED BY entry_size
+                 WHERE (lane IS NULL OR lane = ?1) AND seq > (SELECT confirmed FROM lane WHERE name = ?1)",
+                [gone],
+                |row| row.get(0),
+            )?;
+            tracing::warn!(
+                sink = gone.as_str(),
+                undelivered,
+                "the spool knows a sink that is not installed any more; its lane is dropped, and events that it did not get are not kept for it"
+            );
             // Should it come back, it starts anew: what it was given before may be given to it again, in other batches.
             book.repeated_through = book.last;
             set_meta(connection, "repeated_through", book.last)?;
