@@ -42,6 +42,8 @@ totals! {
     SpoolCommits = "spool_commits",
     /// Messages of topics that were dealt with: written, dead, dropped or known as copies.
     Consumed = "messages_consumed",
+    /// Days whose rollups were built, counted as often as they were.
+    DaysRolledUp = "rollup_days_built",
 }
 
 /// A number with one label that only grows. Labels are stable words chosen by this code; only those of `ClientDiscarded` are a client's,
@@ -59,7 +61,7 @@ pub enum Labelled {
     ClientDiscarded,
     /// Events confirmed by a sink; label: the sink.
     Delivered,
-    /// Events that turned out to be copies; label: where this was noticed.
+    /// Events that turned out to be copies; label: where this was noticed (`repair`: copies that had been stored and were removed).
     Duplicate,
     /// Events a sink refused for good; label: the sink.
     DeadLettered,
@@ -116,6 +118,8 @@ pub enum Gauge {
     LiveViewers,
     /// Messages of a partition that are not dealt with yet; label: topic and partition.
     ConsumerLag,
+    /// Days whose rollups are not up to date; no label.
+    RollupDays,
 }
 
 impl Gauge {
@@ -127,6 +131,7 @@ impl Gauge {
         (Gauge::InFlightBytes, "in_flight_bytes", ""),
         (Gauge::LiveViewers, "live_viewers", ""),
         (Gauge::ConsumerLag, "consumer_lag_messages", "partition"),
+        (Gauge::RollupDays, "rollup_days_waiting", ""),
     ];
 }
 

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use crate::{
     BoxError,
-    query::{EventPage, EventQuery, Query, Table},
+    query::{EventPage, EventQuery, FunnelQuery, IssueQuery, IssueState, PathQuery, Query, RetentionQuery, SessionQuery, Table},
 };
 
 /// Answers questions about stored events.
@@ -16,8 +16,55 @@ pub trait Store: Send + Sync {
     /// Whole events, page by page.
     async fn events(&self, scope: &Scope, query: &EventQuery) -> Result<EventPage, QueryError>;
 
+    /// How many get from step to step.
+    async fn funnel(&self, scope: &Scope, query: &FunnelQuery) -> Result<Table, QueryError> {
+        let _ = (scope, query);
+        Err(unsupported("funnels"))
+    }
+
+    /// How many come again.
+    async fn retention(&self, scope: &Scope, query: &RetentionQuery) -> Result<Table, QueryError> {
+        let _ = (scope, query);
+        Err(unsupported("retention"))
+    }
+
+    /// Which page follows which.
+    async fn paths(&self, scope: &Scope, query: &PathQuery) -> Result<Table, QueryError> {
+        let _ = (scope, query);
+        Err(unsupported("paths"))
+    }
+
+    /// A list of sessions.
+    async fn sessions(&self, scope: &Scope, query: &SessionQuery) -> Result<Table, QueryError> {
+        let _ = (scope, query);
+        Err(unsupported("lists of sessions"))
+    }
+
+    /// A list of issues.
+    async fn issues(&self, scope: &Scope, query: &IssueQuery) -> Result<Table, QueryError> {
+        let _ = (scope, query);
+        Err(unsupported("lists of issues"))
+    }
+
+    /// Keeps what somebody has decided about an issue. `at` is the time of the decision, ms.
+    async fn set_issue(&self, scope: &Scope, state: &IssueState, at: i64) -> Result<(), QueryError> {
+        let _ = (scope, state, at);
+        Err(unsupported("states of issues"))
+    }
+
+    /// What is stored, and how much it takes. Answer: a row for each table, see
+    /// [`STORAGE_COLUMNS`](crate::query::STORAGE_COLUMNS).
+    async fn storage(&self, scope: &Scope) -> Result<Table, QueryError> {
+        let _ = scope;
+        Err(unsupported("figures of storage"))
+    }
+
     /// Whether the store answers at the moment (the readiness probe and the dashboard ask).
     async fn is_available(&self) -> bool;
+}
+
+fn unsupported(what: &str) -> QueryError {
+    QueryError::Invalid(format!("this store does not answer questions about {what}"))
 }
 
 /// What a reader may see. Comes from the authenticated identity, never from the request.

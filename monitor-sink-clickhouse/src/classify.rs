@@ -28,6 +28,8 @@ const WAIT_FOR_SETUP: Duration = Duration::from_secs(60);
 
 /// There is no such table.
 pub(crate) const UNKNOWN_TABLE: u32 = 60;
+/// The table exists already.
+pub(crate) const TABLE_ALREADY_EXISTS: u32 = 57;
 /// There is no such database.
 pub(crate) const UNKNOWN_DATABASE: u32 = 81;
 /// The user may not do that.
@@ -51,6 +53,7 @@ const CODES: &[(u32, &str, Class)] = &[
     (46, "UNKNOWN_FUNCTION", Setup),
     (47, "UNKNOWN_IDENTIFIER", Setup),
     (53, "TYPE_MISMATCH", Setup),
+    (TABLE_ALREADY_EXISTS, "TABLE_ALREADY_EXISTS", Setup),
     (UNKNOWN_TABLE, "UNKNOWN_TABLE", Setup),
     (62, "SYNTAX_ERROR", Setup),
     (69, "ARGUMENT_OUT_OF_BOUND", Data),

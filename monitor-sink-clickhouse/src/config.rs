@@ -1,13 +1,15 @@
 //! What a host says about its ClickHouse.
 
-use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc, time::Duration};
 
-use monitor_core::{BoxError, Integration, Service, Setup};
+use monitor_core::{BoxError, Counts, Integration, Service, Setup};
 
 use crate::{
+    clustered::{self, Cluster},
     connection::{Connection, Embedded, Endpoint},
     embedded::{EmbeddedEngine, EmbeddedEngineBuilder},
     query::ClickHouseStore,
+    rollup::{Rollups, service::Background},
     schema::Schema,
     sink::ClickHouseSink,
 };
@@ -45,12 +47,16 @@ pub(crate) struct Options {
     pub(crate) compress: bool,
     pub(crate) fsync: bool,
     pub(crate) retention_days: u32,
+    pub(crate) project_retention: BTreeMap<String, u32>,
+    pub(crate) rollups: bool,
+    pub(crate) rollup_retention_days: u32,
     pub(crate) send_timeout: Duration,
     pub(crate) insert_timeout: Duration,
     pub(crate) query_timeout: Duration,
     pub(crate) max_rows_to_read: u64,
     pub(crate) max_result_bytes: u64,
     pub(crate) max_query_memory: u64,
+    pub(crate) quick_scan: u64,
 }
 
 /// A password that does not show in logs.
@@ -86,6 +92,12 @@ pub enum ConfigError {
     /// The name would need quoting somewhere.
     #[error("the database name {0:?} must be 1 to 64 letters, digits and underscores and not begin with a digit")]
     Database(String),
+    /// No project has such a name.
+    #[error("the project {0:?} must be made of letters, digits, '_' and '-'")]
+    Project(String),
+    /// A name of a cluster, storage policy or volume would need quoting.
+    #[error("the name {0:?} must be made of letters, digits, '_' and '-'")]
+    Cluster(String),
 }
 
 impl ClickHouse {
@@ -118,7 +130,7 @@ impl ClickHouse {
         self
     }
 
-    /// Who answers questions, if not the writer. Such a user should be read-only and see the `events` table alone; its
+    /// Who answers questions, if not the writer. Such a user should be read-only and see `events`, `issue_states` and the `rollup_…` tables alone; its
     /// limits (`max_execution_time`, `max_rows_to_read`, `max_result_bytes` …) belong into its profile on the server,
     /// because a read-only user cannot set any. Default: the writer, with `readonly` and the limits set for each question.
     pub fn reader(mut self, name: impl Into<String>, password: impl Into<String>) -> ClickHouse {
@@ -143,6 +155,26 @@ impl ClickHouse {
     /// processes with different values the one that started last wins.
     pub fn retention_days(mut self, days: u32) -> ClickHouse {
         self.options.retention_days = days;
+        self
+    }
+
+    /// The same for one project. A project that is not named here has the [common](ClickHouse::retention_days) retention.
+    pub fn retention(mut self, project: impl Into<String>, days: u32) -> ClickHouse {
+        self.options.project_retention.insert(project.into(), days);
+        self
+    }
+
+    /// Days after which rollups without personal data (counts and values by hour, route and client) are deleted; 0 keeps them for ever.
+    /// Default: 400. They may be kept longer than the events; rollups of sessions and issues go with the events.
+    pub fn rollup_retention_days(mut self, days: u32) -> ClickHouse {
+        self.options.rollup_retention_days = days;
+        self
+    }
+
+    /// Whether this process keeps the rollups up to date. Default: yes. Several may, one works at a time. Without any, new days are read
+    /// from the events, which is slower, and late events of days that are rolled up do not show.
+    pub fn rollups(mut self, rollups: bool) -> ClickHouse {
+        self.options.rollups = rollups;
         self
     }
 
@@ -183,6 +215,48 @@ impl ClickHouse {
         self
     }
 
+    /// What keeps the rollups up to date, to be run by hand: after an import, or in a process that does nothing else. Without the engine of a
+    /// running monitor: of an [embedded](ClickHouse::embedded) one it starts its own, which takes the data for itself until it is dropped.
+    ///
+    /// # Errors
+    /// The configuration cannot work.
+    pub fn rollup_job(self) -> Result<Rollups, ConfigError> {
+        self.check()?;
+        let endpoint = match self.place {
+            Place::Url(url) => Endpoint::Url(url),
+            Place::Embedded(builder) => Endpoint::Embedded(Arc::new(Embedded::new(builder))),
+        };
+        let connection = Arc::new(Connection::new(endpoint, self.options));
+        let schema = Arc::new(Schema::new(Arc::clone(&connection)));
+        Ok(Rollups::new(connection, schema, Arc::new(Counts::new())))
+    }
+
+    /// Events that any question may read: those of more are answered from the rollups, or from a sample of about as many, unless
+    /// they ask for the exact answer. Default: 200,000, a few milliseconds of one core.
+    pub fn quick_scan(mut self, events: u64) -> ClickHouse {
+        self.options.quick_scan = events;
+        self
+    }
+
+    /// The schema for a cluster, as statements for its operator to run in this order: replicated tables on each shard, tables that distribute,
+    /// retention as configured here. See `docs/storage.md`. Nothing is sent anywhere.
+    ///
+    /// # Errors
+    /// A name cannot be used.
+    ///
+    /// ```
+    /// use monitor_sink_clickhouse::{ClickHouse, Cluster};
+    ///
+    /// let clickhouse = ClickHouse::new("http://localhost:8123").retention_days(30);
+    /// let statements = clickhouse.clustered_schema(&Cluster::new("main").tiers("hot_cold", "cold", 7))?;
+    /// assert!(statements[0].starts_with("CREATE DATABASE IF NOT EXISTS `monitor` ON CLUSTER 'main'"));
+    /// # Ok::<(), monitor_sink_clickhouse::ConfigError>(())
+    /// ```
+    pub fn clustered_schema(&self, cluster: &Cluster) -> Result<Vec<String>, ConfigError> {
+        self.check()?;
+        clustered::statements(&self.options, cluster)
+    }
+
     fn check(&self) -> Result<(), ConfigError> {
         if let Place::Url(url) = &self.place {
             let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
@@ -197,7 +271,15 @@ impl ClickHouse {
         let valid = (1..=64).contains(&name.len())
             && !name.starts_with(|first: char| first.is_ascii_digit())
             && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-        if valid { Ok(()) } else { Err(ConfigError::Database(name.clone())) }
+        if !valid {
+            return Err(ConfigError::Database(name.clone()));
+        }
+        let is_name =
+            |name: &String| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
+        match self.options.project_retention.keys().find(|project| !is_name(project)) {
+            Some(project) => Err(ConfigError::Project(project.clone())),
+            None => Ok(()),
+        }
     }
 }
 
@@ -210,12 +292,16 @@ impl Default for Options {
             compress: false,
             fsync: true,
             retention_days: 90,
+            project_retention: BTreeMap::new(),
+            rollups: true,
+            rollup_retention_days: 400,
             send_timeout: Duration::from_secs(30),
             insert_timeout: Duration::from_secs(120),
             query_timeout: Duration::from_secs(30),
             max_rows_to_read: 2_000_000_000,
             max_result_bytes: 64 << 20,
             max_query_memory: 4 << 30,
+            quick_scan: 200_000,
         }
     }
 }
@@ -227,6 +313,7 @@ impl Integration for ClickHouse {
 
     fn install(self: Box<Self>, setup: &mut Setup) -> Result<(), BoxError> {
         self.check()?;
+        let rollups = self.options.rollups;
         let endpoint = match self.place {
             Place::Url(url) => Endpoint::Url(url),
             Place::Embedded(builder) => {
@@ -241,6 +328,11 @@ impl Integration for ClickHouse {
         let connection = Arc::new(Connection::new(endpoint, self.options));
         let schema = Arc::new(Schema::new(Arc::clone(&connection)));
         setup.sinks.push(Arc::new(ClickHouseSink::new(Arc::clone(&connection), Arc::clone(&schema), Arc::clone(&setup.counts))));
+        if rollups {
+            let rollups = Rollups::new(Arc::clone(&connection), Arc::clone(&schema), Arc::clone(&setup.counts));
+            // Closed before the engine, which was pushed before it.
+            setup.services.push(Arc::new(Background::start(rollups)));
+        }
         setup.store = Some(Arc::new(ClickHouseStore::new(connection, schema)));
         Ok(())
     }
@@ -256,15 +348,15 @@ mod tests {
         Box::new(clickhouse).install(&mut setup).map(|()| setup).map_err(|error| error.to_string())
     }
 
-    #[test]
-    fn installing_adds_a_sink_and_a_store_without_a_server() {
+    #[tokio::test]
+    async fn installing_adds_a_sink_and_a_store_without_a_server() {
         let setup = install(ClickHouse::new("http://127.0.0.1:9")).unwrap();
         assert_eq!(setup.sinks[0].name(), "clickhouse");
         assert!(setup.store.is_some());
     }
 
-    #[test]
-    fn what_cannot_work_is_refused_when_it_is_installed() {
+    #[tokio::test]
+    async fn what_cannot_work_is_refused_when_it_is_installed() {
         for url in ["", "localhost:8123", "https://", "http://", "http://:8123", "ftp://x"] {
             assert!(install(ClickHouse::new(url)).is_err_and(|error| error.contains("URL")), "{url}");
         }
@@ -273,8 +365,8 @@ mod tests {
         }
     }
 
-    #[test]
-    fn https_is_accepted_when_it_can_be_spoken() {
+    #[tokio::test]
+    async fn https_is_accepted_when_it_can_be_spoken() {
         assert_eq!(install(ClickHouse::new("https://x")).is_ok(), cfg!(feature = "tls"));
     }
 

@@ -114,6 +114,11 @@ impl Connection {
         &self.options
     }
 
+    /// Whether the engine is this process's own, and nobody else's.
+    pub(crate) fn is_embedded(&self) -> bool {
+        matches!(self.endpoint, Endpoint::Embedded(_))
+    }
+
     async fn at_endpoint(&self, client: &Client) -> Result<Client> {
         match &self.endpoint {
             Endpoint::Url(url) => Ok(client.clone().with_url(url)),
@@ -132,7 +137,9 @@ impl Connection {
     /// have stopped waiting.
     pub(crate) async fn writer(&self) -> Result<Client> {
         let limit = self.options.query_timeout.as_secs().max(1);
-        Ok(self.at_endpoint(&self.writer).await?.with_setting("max_execution_time", limit.to_string()))
+        let client = self.at_endpoint(&self.writer).await?.with_setting("max_execution_time", limit.to_string());
+        // Where the table distributes, a statement is done when the shards are.
+        Ok(client.with_setting("insert_distributed_sync", "1"))
     }
 
     /// A client for questions. It cannot write, and the server ends what grows too expensive.
@@ -164,13 +171,21 @@ impl Connection {
 
     /// Runs a statement that answers nothing.
     pub(crate) async fn execute(&self, client: &Client, sql: &Sql) -> Result<()> {
-        let query = sql.query(client).execute();
-        tokio::time::timeout(Self::patience(self.options.query_timeout), query).await.unwrap_or(Err(Error::TimedOut))
+        self.execute_within(client, sql, self.options.query_timeout).await
+    }
+
+    /// Runs a statement that answers nothing and that the server ends after `limit`.
+    pub(crate) async fn execute_within(&self, client: &Client, sql: &Sql, limit: Duration) -> Result<()> {
+        tokio::time::timeout(Self::patience(limit), sql.query(client).execute()).await.unwrap_or(Err(Error::TimedOut))
     }
 
     /// Runs a question and reads its answer.
     pub(crate) async fn ask<Row: DeserializeOwned>(&self, client: &Client, sql: &Sql) -> Result<Answer<Row>> {
-        let patience = Self::patience(self.options.query_timeout);
+        self.ask_within(client, sql, self.options.query_timeout).await
+    }
+
+    /// Runs a question that the server ends after `limit`.
+    pub(crate) async fn ask_within<Row: DeserializeOwned>(&self, client: &Client, sql: &Sql, limit: Duration) -> Result<Answer<Row>> {
         let answer = async {
             let mut cursor = sql.query(client).fetch_bytes("JSONCompact")?;
             let bytes = cursor.collect().await?;
@@ -180,7 +195,7 @@ impl Connection {
             answer.statistics.rows_read = answer.statistics.rows_read.max(rows_read);
             Ok(answer)
         };
-        tokio::time::timeout(patience, answer).await.unwrap_or(Err(Error::TimedOut))
+        tokio::time::timeout(Self::patience(limit), answer).await.unwrap_or(Err(Error::TimedOut))
     }
 
     /// Whether the server answers within the time.

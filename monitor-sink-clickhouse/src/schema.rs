@@ -17,14 +17,23 @@ use tokio::sync::Mutex;
 
 use crate::{
     classify::{ACCESS_DENIED, UNKNOWN_DATABASE, UNKNOWN_TABLE, code_of},
+    config::Options,
     connection::Connection,
     sql::{Sql, Value},
 };
 
 /// In order, without gaps. A released one never changes: what is wrong with it is put right by the next.
-const MIGRATIONS: &[Migration] = &[
+pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { version: 1, name: "events", sql: include_str!("migrations/0001_events.sql") },
     Migration { version: 2, name: "weight", sql: include_str!("migrations/0002_weight.sql") },
+    Migration { version: 3, name: "rollup_hours", sql: include_str!("migrations/0003_rollup_hours.sql") },
+    Migration { version: 4, name: "rollup_routes", sql: include_str!("migrations/0004_rollup_routes.sql") },
+    Migration { version: 5, name: "rollup_clients", sql: include_str!("migrations/0005_rollup_clients.sql") },
+    Migration { version: 6, name: "rollup_sessions", sql: include_str!("migrations/0006_rollup_sessions.sql") },
+    Migration { version: 7, name: "rollup_issues", sql: include_str!("migrations/0007_rollup_issues.sql") },
+    Migration { version: 8, name: "rollup_state", sql: include_str!("migrations/0008_rollup_state.sql") },
+    Migration { version: 9, name: "issue_states", sql: include_str!("migrations/0009_issue_states.sql") },
+    Migration { version: 10, name: "repair_state", sql: include_str!("migrations/0010_repair_state.sql") },
 ];
 
 const RECORD: &str = "CREATE TABLE IF NOT EXISTS schema_migrations
@@ -38,10 +47,10 @@ ENGINE = MergeTree
 ORDER BY version
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1";
 
-struct Migration {
+pub(crate) struct Migration {
     version: u32,
     name: &'static str,
-    sql: &'static str,
+    pub(crate) sql: &'static str,
 }
 
 impl Migration {
@@ -146,23 +155,31 @@ impl Schema {
     async fn adjust(&self) -> Result<()> {
         let options = self.connection.options();
         let client = self.connection.writer().await?;
-        let mut question = Sql::new("SELECT engine_full FROM system.tables WHERE name = 'events' AND database = ");
+        let mut question = Sql::new("SELECT name, engine_full FROM system.tables WHERE database = ");
         question.bind(Value::Text(options.database.clone()));
-        let found = self.connection.ask::<(String,)>(&client, &question).await?.data;
-        let Some((engine,)) = found.first() else {
+        let found = self.connection.ask::<(String, String)>(&client, &question).await?.data;
+        let engine = |table: &str| found.iter().find(|(name, _)| name == table).map(|(_, engine)| engine.as_str());
+        let Some(events) = engine("events") else {
             tracing::warn!("the table's definition cannot be read: retention and flushing are left as they are");
             return Ok(());
         };
+        if events.starts_with("Distributed") || events.starts_with("Replicated") {
+            // Tables of a cluster are made, and changed, by its operator: see `clustered`.
+            return Ok(());
+        }
         let mut changes = Vec::new();
-        let days = options.retention_days;
-        if days == 0 && engine.contains(" TTL ") {
-            changes.push(Sql::new("ALTER TABLE events REMOVE TTL"));
-        } else if days > 0 && !engine.contains(&format!(" TTL toDate(time) + toIntervalDay({days})")) {
-            let mut change = Sql::new("ALTER TABLE events MODIFY TTL toDate(time) + toIntervalDay(");
-            change.number(days).push(")");
+        for retention in retentions(options) {
+            let Some(engine) = engine(retention.table) else { continue };
+            changes.extend(retention.change(engine));
+        }
+        // A part that holds projects with different retentions must shrink, not only be dropped as a whole.
+        let whole = u32::from(options.project_retention.is_empty());
+        if !events.contains(&format!("ttl_only_drop_parts = {whole}")) {
+            let mut change = Sql::new("ALTER TABLE events MODIFY SETTING ttl_only_drop_parts = ");
+            change.number(whole);
             changes.push(change);
         }
-        let flushes = engine.contains("fsync_after_insert = 1") && engine.contains("fsync_part_directory = 1");
+        let flushes = events.contains("fsync_after_insert = 1") && events.contains("fsync_part_directory = 1");
         if flushes != options.fsync {
             let mut change = Sql::new("ALTER TABLE events MODIFY SETTING fsync_after_insert = ");
             let flag = u32::from(options.fsync);
@@ -180,6 +197,89 @@ impl Schema {
         Ok(())
     }
 }
+
+/// How long a table keeps its rows.
+struct Retention {
+    table: &'static str,
+    /// The day of a row.
+    day: &'static str,
+    /// 0 is for ever.
+    days: u32,
+    /// Those of single projects.
+    projects: Vec<(String, u32)>,
+}
+
+/// Rollups of sessions and issues go with the events. The others are removed by the job that builds them, which sees to it that nobody reads
+/// half of a day; where it does not run, they go two days later.
+fn retentions(options: &Options) -> [Retention; 6] {
+    let projects: Vec<_> = options.project_retention.iter().map(|(project, days)| (project.clone(), *days)).collect();
+    let like_events = |table, day| Retention { table, day, days: options.retention_days, projects: projects.clone() };
+    let days = if options.rollup_retention_days == 0 { 0 } else { options.rollup_retention_days.saturating_add(2) };
+    let longer = |table, day| Retention { table, day, days, projects: Vec::new() };
+    [
+        like_events("events", "toDate(time)"),
+        like_events("rollup_sessions", "day"),
+        like_events("rollup_issues", "day"),
+        longer("rollup_hours", "toDate(hour)"),
+        longer("rollup_routes", "day"),
+        longer("rollup_clients", "day"),
+    ]
+}
+
+/// The expression after which a table's rows are deleted; `None` when they are kept for ever.
+pub(crate) fn expression_of(table: &str, options: &Options) -> Option<String> {
+    let retention = retentions(options).into_iter().find(|retention| retention.table == table)?;
+    retention.expression().map(|expression| expression.text().to_owned())
+}
+
+impl Retention {
+    /// The statement that gives a table this retention, if its definition (`engine_full`) says another.
+    fn change(&self, engine: &str) -> Option<Sql> {
+        let mut sql = Sql::new("ALTER TABLE ");
+        sql.push(self.table);
+        match self.expression() {
+            None => engine.contains(" TTL ").then(|| {
+                sql.push(" REMOVE TTL");
+                sql
+            }),
+            Some(expression) => {
+                // Followed by the settings, or by nothing.
+                let said = engine.split_once(" TTL ").map(|(_, rest)| rest.split_once(" SETTINGS ").map_or(rest, |(ttl, _)| ttl));
+                (said != Some(expression.text())).then(|| {
+                    sql.push(" MODIFY TTL ").append(&expression);
+                    sql
+                })
+            }
+        }
+    }
+
+    /// As the server writes it, so that it can be compared.
+    fn expression(&self) -> Option<Sql> {
+        let kept = |days: u32| if days == 0 { FOR_EVER } else { days.min(FOR_EVER) };
+        if self.projects.is_empty() {
+            return (self.days > 0).then(|| {
+                let mut sql = Sql::default();
+                sql.push(self.day).push(" + toIntervalDay(").number(self.days).push(")");
+                sql
+            });
+        }
+        // Days since 1970, which must not exceed what a date can hold.
+        let mut sql = Sql::default();
+        sql.push("toDate(least(toUInt32(").push(self.day).push(") + transform(project, [");
+        for (n, (project, _)) in self.projects.iter().enumerate() {
+            sql.push(if n == 0 { "" } else { ", " }).literal(project);
+        }
+        sql.push("], [");
+        for (n, (_, days)) in self.projects.iter().enumerate() {
+            sql.push(if n == 0 { "" } else { ", " }).number(kept(*days));
+        }
+        sql.push("], ").number(kept(self.days)).push("), ").number(FOR_EVER).push("))");
+        Some(sql)
+    }
+}
+
+/// The last day a date can hold, in days since 1970.
+const FOR_EVER: u32 = 65_535;
 
 fn check(applied: &[(u32, String)]) -> Result<(), SchemaError> {
     let known = MIGRATIONS.last().map_or(0, |migration| migration.version);

@@ -23,6 +23,7 @@ pub(crate) enum Value {
     Ids(Vec<String>),
     Id(String),
     Integer(i64),
+    Unsigned(u64),
     Float(f64),
 }
 
@@ -34,6 +35,7 @@ impl Value {
             Value::Ids(_) => "Array(UUID)",
             Value::Id(_) => "UUID",
             Value::Integer(_) => "Int64",
+            Value::Unsigned(_) => "UInt64",
             Value::Float(_) => "Float64",
         }
     }
@@ -64,10 +66,25 @@ impl Sql {
         self.push("fromUnixTimestamp64Milli(").bind(Value::Integer(time)).push(", 'UTC')")
     }
 
+    /// Adds the second of a time in ms as a bound value.
+    pub(crate) fn bind_second(&mut self, time: i64) -> &mut Sql {
+        self.push("toDateTime(").bind(Value::Integer(time.div_euclid(1_000))).push(", 'UTC')")
+    }
+
+    /// Adds the day of a time in ms as a bound value.
+    pub(crate) fn bind_day(&mut self, time: i64) -> &mut Sql {
+        self.push("toDate(toUInt16(").bind(Value::Integer(time.div_euclid(86_400_000))).push("))")
+    }
+
     /// Adds the name of the n-th column of the answer.
     pub(crate) fn column(&mut self, n: usize) -> &mut Sql {
+        self.numbered("c", n)
+    }
+
+    /// Adds the n-th of several names that begin alike.
+    pub(crate) fn numbered(&mut self, name: &'static str, n: usize) -> &mut Sql {
         // Writing to a `String` cannot fail.
-        let _ = write!(self.text, "c{n}");
+        let _ = write!(self.text, "{name}{n}");
         self
     }
 
@@ -87,13 +104,28 @@ impl Sql {
         self
     }
 
+    /// Adds a text in quotes, for statements that take no parameters (`CREATE`, `ALTER`). Whatever is not a letter, digit, space, `_` or `-` is
+    /// left out: such texts are ours or checked when the configuration is installed.
+    pub(crate) fn literal(&mut self, text: &str) -> &mut Sql {
+        self.text.push('\'');
+        self.text.extend(text.chars().filter(|letter| letter.is_ascii_alphanumeric() || matches!(letter, ' ' | '_' | '-')));
+        self.text.push('\'');
+        self
+    }
+
+    /// Adds another statement's text, which has no bound values.
+    pub(crate) fn append(&mut self, other: &Sql) -> &mut Sql {
+        debug_assert!(other.values.is_empty(), "its place holders would be taken for others");
+        self.text.push_str(&other.text);
+        self
+    }
+
     /// The statement for the server.
     pub(crate) fn query(&self, client: &clickhouse::Client) -> Query {
         let query = client.query_raw(&self.text);
         self.values.iter().enumerate().fold(query, |query, (n, value)| query.param(&format!("p{n}"), value))
     }
 
-    #[cfg(test)]
     pub(crate) fn text(&self) -> &str {
         &self.text
     }

@@ -192,9 +192,9 @@ impl Monitor {
     }
 }
 
-/// Without retention, because the tests' events are years old, and without flushing, because nobody pulls the plug.
+/// Without retention, because the tests' events are years old, without work in the background, which tests do by hand, and without flushing, because nobody pulls the plug.
 pub(crate) fn configuration(url: &str, database: &str) -> ClickHouse {
-    ClickHouse::new(url).database(database).retention_days(0).fsync(false)
+    ClickHouse::new(url).database(database).retention_days(0).rollup_retention_days(0).rollups(false).fsync(false)
 }
 
 pub(crate) fn question(members: Value) -> Value {

@@ -19,6 +19,10 @@ mod proxy;
 
 mod embedded;
 mod faults;
+mod journey;
+mod lists;
+mod plan;
 mod query;
+mod rollup;
 mod schema;
 mod write;

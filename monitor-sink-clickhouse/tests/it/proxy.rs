@@ -2,7 +2,10 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicI64, Ordering},
+    },
 };
 
 use tokio::{
@@ -31,6 +34,7 @@ pub(crate) struct Proxy {
     pub(crate) url: String,
     script: Arc<Mutex<VecDeque<Fault>>>,
     inserts: Arc<Mutex<Vec<Insert>>>,
+    passing: Arc<AtomicI64>,
 }
 
 impl Proxy {
@@ -38,10 +42,14 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (script, inserts) = (Arc::new(Mutex::new(VecDeque::new())), Arc::new(Mutex::new(Vec::new())));
-        let proxy = Proxy { url, script: Arc::clone(&script), inserts: Arc::clone(&inserts) };
+        let passing = Arc::new(AtomicI64::new(i64::MAX));
+        let proxy = Proxy { url, script: Arc::clone(&script), inserts: Arc::clone(&inserts), passing: Arc::clone(&passing) };
         let upstream = upstream.to_owned();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
+                if passing.fetch_sub(1, Ordering::SeqCst) <= 0 {
+                    continue;
+                }
                 tokio::spawn(serve(client, upstream.clone(), Arc::clone(&script), Arc::clone(&inserts)));
             }
         });
@@ -51,6 +59,11 @@ impl Proxy {
     /// The next insert meets this; several queue up, later ones pass.
     pub(crate) fn next(&self, fault: Fault) {
         self.script.lock().unwrap().push_back(fault);
+    }
+
+    /// Only so many requests pass from now on: to the engine the client is dead after them.
+    pub(crate) fn pass_only(&self, requests: i64) {
+        self.passing.store(requests, Ordering::SeqCst);
     }
 
     /// Every insert that was sent, with its body.

@@ -458,3 +458,111 @@ async fn a_search_in_messages_uses_the_index() {
         1
     );
 }
+
+#[tokio::test]
+async fn attributes_and_tags_group_and_the_new_fields_filter() {
+    let monitor = Monitor::new();
+    let mut envelope = request(vec![
+        event(1, |event| drop(event.attributes.insert("plan".into(), "pro".into()))),
+        event(2, |event| drop(event.attributes.insert("status".into(), "404".into()))),
+    ]);
+    envelope.origin.tags.insert("tenant".into(), "acme".into());
+    (envelope.origin.os.version, envelope.origin.page.referrer, envelope.origin.page.title) = ("15".into(), "/from".into(), "Cart".into());
+    monitor.write(&batch("b", vec![envelope, request(vec![event(3, |_| {})])])).await;
+    let plans = monitor.ask(json!({"group_by": ["attributes.plan"], "measures": ["count"]})).await;
+    assert_eq!(plans.rows, [vec![json!(""), json!(2)], vec![json!("pro"), json!(1)]]);
+    let tags = monitor.ask(json!({"group_by": ["tags.tenant", "attributes.status"], "measures": ["count"]})).await;
+    let row = |tenant: &str, status: &str| vec![json!(tenant), json!(status), json!(1)];
+    assert_eq!(tags.rows, [row("", ""), row("acme", ""), row("acme", "404")]);
+    for (field, value, count) in
+        [("tags.tenant", "acme", 2), ("os_version", "15", 2), ("referrer", "/from", 2), ("title", "Cart", 2), ("sdk", "", 3)]
+    {
+        let filter = json!({"filters": [{"field": field, "op": "in", "values": [value]}], "measures": ["count"]});
+        assert_eq!(monitor.one(filter).await, count, "{field}");
+    }
+}
+
+#[tokio::test]
+async fn steps_begin_at_midnight_of_the_zone() {
+    let hourly = (0..48u128).map(|n| event(n, |event| event.time = NOON + i64::try_from(n).unwrap() * HOUR)).collect();
+    let monitor = with(hourly).await;
+    let range = json!({"from": NOON, "to": NOON + 48 * HOUR, "step": 24 * HOUR, "measures": ["count"]});
+    let with_zone = |zone: i64| {
+        let mut question = range.clone();
+        question["zone_offset"] = json!(zone);
+        question
+    };
+    // NOON is 12:00 UTC: 13:30 in a zone of +1:30, 07:00 in one of -5.
+    for (zone, first) in [(0, 12), (3 * HOUR / 2, 11), (-5 * HOUR, 17)] {
+        let rows = monitor.ask(with_zone(zone)).await.rows;
+        assert_eq!((&rows[0][1], &rows[1][1]), (&json!(first), &json!(24)), "{zone}");
+        let start = rows[0][0].as_i64().unwrap();
+        assert!((start + zone) % (24 * HOUR) == 0 && start <= NOON && NOON < start + 24 * HOUR);
+    }
+}
+
+#[tokio::test]
+async fn rates_shares_apdex_and_histograms() {
+    let mut events: Vec<Event> =
+        [100.0, 500.0, 501.0, 2_000.0, 2_001.0, 0.0].iter().zip(1u128..).map(|(value, id)| vital(id, "TTFB", *value)).collect();
+    events.push(event(20, |event| drop(event.attributes.insert("failure".into(), "x".into()))));
+    events.push(event(21, |event| event.weight = 3.0));
+    let monitor = with(events).await;
+    let measures = ["rate", "failure_rate", "good_share", "needs_improvement_share", "poor_share", "apdex:500"];
+    let row = monitor.ask(json!({"from": NOON, "to": NOON + 5 * 60_000, "measures": measures})).await.rows.remove(0);
+    // Ten events by weight in five minutes; three satisfied, two tolerated, one frustrated.
+    for (cell, expected) in row.iter().zip([2.0, 0.1, 4.0 / 6.0, 0.0, 2.0 / 6.0, 4.0 / 6.0]) {
+        close(cell, expected);
+    }
+    let nobody = monitor.ask(json!({"kinds": ["click"], "measures": ["rate", "failure_rate", "good_share", "apdex:1", "histogram"]})).await;
+    assert_eq!(nobody.rows, [vec![json!(0), Value::Null, Value::Null, Value::Null, json!([])]]);
+    let bars = monitor.one(json!({"kinds": ["vital"], "measures": ["histogram"]})).await;
+    let bars = bars.as_array().unwrap();
+    assert_eq!(bars[0], json!([0.0, 0.0, 1]));
+    let counts: Vec<u64> = bars.iter().map(|bar| bar[2].as_u64().unwrap()).collect();
+    assert_eq!(counts, [1, 1, 2, 2], "500 and 501 are neighbours, as are 2000 and 2001");
+    assert!(bars[1..].iter().all(|bar| bar[0].as_f64() < bar[1].as_f64()));
+}
+
+#[tokio::test]
+async fn only_the_largest_groups_are_lines_and_the_others_one_more() {
+    let of = |name: &str, minute: i64, count: u128, id: u128| {
+        let name = name.to_owned();
+        (0..count)
+            .map(move |n| event(id + n, |event| (event.name, event.time) = (name.clone(), NOON + minute * 60_000)))
+            .collect::<Vec<_>>()
+    };
+    let events = [of("a", 0, 5, 100), of("b", 1, 4, 200), of("b", 0, 3, 300), of("c", 0, 2, 400), of("d", 1, 1, 500)].concat();
+    let monitor = with(events).await;
+    let top = |others: bool| json!({"group_by": ["name", "kind"], "step": 60_000, "from": NOON, "to": NOON + 120_000, "measures": ["count"], "top": {"n": 2, "by": "count", "others": others}});
+    let row = |minute: i64, name: Value, count: u64| {
+        let kind = if name.is_null() { Value::Null } else { json!("track") };
+        vec![json!(NOON + minute * 60_000), name, kind, json!(count)]
+    };
+    let largest = vec![row(0, json!("a"), 5), row(0, json!("b"), 3), row(1, json!("b"), 4)];
+    assert_eq!(monitor.ask(top(false)).await.rows, largest);
+    let all = vec![largest[0].clone(), largest[1].clone(), row(0, Value::Null, 2), largest[2].clone(), row(1, Value::Null, 1)];
+    assert_eq!(monitor.ask(top(true)).await.rows, all);
+    let single = monitor.ask(json!({"group_by": ["status"], "measures": ["count"], "top": {"n": 1, "by": "count", "others": true}})).await;
+    assert_eq!(single.rows, [vec![json!(0), json!(15)]]);
+    let nobody =
+        monitor.ask(json!({"kinds": ["click"], "group_by": ["name"], "measures": ["count"], "top": {"n": 1, "by": "count"}})).await;
+    assert!(nobody.rows.is_empty());
+}
+
+#[tokio::test]
+async fn the_period_before_comes_with_its_times_moved() {
+    let at = |id: u128, name: &str, minute: i64| event(id, |event| (event.name, event.time) = (name.into(), NOON + minute * 60_000));
+    let events = vec![at(1, "a", 0), at(2, "a", 7), at(3, "b", -10), at(4, "b", -9), at(5, "b", -2), at(6, "a", -1), at(7, "b", -11)];
+    let monitor = with(events).await;
+    // Ten minutes are no multiple of three: steps of both periods begin at the same times all the same.
+    let table = monitor.ask(json!({"from": NOON, "to": NOON + 600_000, "step": 180_000, "compare": true, "measures": ["count"]})).await;
+    let row = |minute: i64, count: u64| vec![json!(NOON + minute * 60_000), json!(count)];
+    assert_eq!(table.rows, [row(0, 1), row(6, 1)]);
+    assert_eq!(table.previous.unwrap(), [row(0, 2), row(6, 1), row(9, 1)]);
+    // A list that was cut is compared with the same groups.
+    let list = monitor
+        .ask(json!({"from": NOON, "to": NOON + 600_000, "group_by": ["name"], "limit": 1, "compare": true, "measures": ["count"]}))
+        .await;
+    assert_eq!((list.rows, list.previous.unwrap()), (vec![vec![json!("a"), json!(2)]], vec![vec![json!("a"), json!(1)]]));
+}

@@ -1,14 +1,21 @@
 //! Migrations by several processes, interrupted ones, foreign ones; what the host can change later.
 
 use monitor_core::{QueryError, Scope};
-use monitor_sink_clickhouse::ClickHouse;
+use monitor_sink_clickhouse::{ClickHouse, Cluster};
 use serde_json::json;
 
-use crate::engine::{Monitor, batch, configuration, event, question, request, shared};
+use crate::engine::{Monitor, NOON, batch, configuration, event, question, request, shared};
+
+/// Version of the schema that this program makes.
+const LATEST: u64 = 10;
 
 async fn engine_of_events(monitor: &Monitor) -> String {
-    let sql = "SELECT engine_full FROM system.tables WHERE database = currentDatabase() AND name = 'events'";
-    monitor.admin.query(sql).fetch_one().await.unwrap()
+    engine_of(monitor, "events").await
+}
+
+async fn engine_of(monitor: &Monitor, table: &str) -> String {
+    let sql = "SELECT engine_full FROM system.tables WHERE database = currentDatabase() AND name = ?";
+    monitor.admin.query(sql).bind(table).fetch_one().await.unwrap()
 }
 
 #[tokio::test]
@@ -23,7 +30,7 @@ async fn several_processes_migrate_at_once() {
     }
     assert_eq!(first.one(json!({"measures": ["count"]})).await, 4);
     let versions: u64 = first.admin.query("SELECT uniqExact(version, checksum) FROM schema_migrations").fetch_one().await.unwrap();
-    assert_eq!(versions, 2);
+    assert_eq!(versions, LATEST);
 }
 
 #[tokio::test]
@@ -66,7 +73,7 @@ async fn a_database_of_the_first_version_keeps_its_events_and_takes_new_ones() {
     assert!(old.clone().count() == 2 && old.clone().all(|document| document["weight"].is_null()));
     let versions: Vec<u32> =
         monitor.admin.query("SELECT DISTINCT version FROM schema_migrations ORDER BY version").fetch_all().await.unwrap();
-    assert_eq!(versions, [1, 2]);
+    assert_eq!(versions, (1..=u32::try_from(LATEST).unwrap()).collect::<Vec<_>>());
 }
 
 #[tokio::test]
@@ -86,7 +93,7 @@ async fn a_native_block_without_the_weight_weighs_one() {
 #[tokio::test]
 async fn a_newer_or_changed_schema_is_neither_written_nor_read() {
     for (row, text) in [
-        ("99, 'future', 'x'", "schema version 99, this program knows versions up to 2"),
+        ("99, 'future', 'x'", "schema version 99, this program knows versions up to 10"),
         ("1, 'events', 'other'", "migration 1 of the database differs"),
     ] {
         let monitor = Monitor::new();
@@ -145,4 +152,100 @@ async fn events_beyond_the_retention_are_deleted() {
     monitor.write(&batch("b", vec![request(vec![event(1, |_| {}), today])])).await;
     monitor.admin.query("OPTIMIZE TABLE events FINAL").execute().await.unwrap();
     assert_eq!(monitor.rows().await, 1);
+}
+
+#[tokio::test]
+async fn each_project_has_its_own_retention_and_mixed_parts_shrink() {
+    let (url, database) = (shared().url(), Monitor::new().admin.database().unwrap().to_owned());
+    let configured = |change: fn(ClickHouse) -> ClickHouse| Monitor::with(change(configuration(&url, &database)), &url, &database);
+    let monitor = configured(|clickhouse| clickhouse.retention_days(30).retention("kept", 0).retention("long-lived", 36_500));
+    let of = |project: &str, id, time| {
+        let mut envelope = request(vec![event(id, |event| event.time = time)]);
+        envelope.origin.project = project.into();
+        envelope
+    };
+    let today = i64::try_from(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis()).unwrap();
+    let events = [("shop", 1, NOON), ("kept", 2, NOON), ("long-lived", 3, NOON), ("shop", 4, today), ("kept", 5, 0)];
+    let envelopes = events.map(|(project, id, time)| of(project, id, time));
+    monitor.write(&batch("b", envelopes.into())).await;
+    monitor.admin.query("OPTIMIZE TABLE events FINAL").execute().await.unwrap();
+    let left: Vec<String> = monitor.admin.query("SELECT project FROM events ORDER BY id").fetch_all().await.unwrap();
+    assert_eq!(left, ["kept", "long-lived", "shop", "kept"]);
+
+    // The next process finds everything as it should be, and alters nothing: a change of the TTL rewrites every part.
+    let versions = "SELECT max(data_version) FROM system.parts WHERE active AND database = currentDatabase() AND table = 'events'";
+    let before: u64 = monitor.admin.query(versions).fetch_one().await.unwrap();
+    let definition = engine_of_events(&monitor).await;
+    let again = configured(|clickhouse| clickhouse.retention("long-lived", 36_500).retention_days(30).retention("kept", 0));
+    again.ask(json!({"measures": ["count"]})).await;
+    assert_eq!(monitor.admin.query(versions).fetch_one::<u64>().await.unwrap(), before);
+    assert_eq!(engine_of_events(&monitor).await, definition);
+    assert!(definition.contains("ttl_only_drop_parts = 0"), "{definition}");
+
+    let common = configured(|clickhouse| clickhouse.retention_days(30).rollup_retention_days(100));
+    common.ask(json!({"measures": ["count"]})).await;
+    let definition = engine_of_events(&monitor).await;
+    assert!(
+        definition.contains(" TTL toDate(time) + toIntervalDay(30) ") && definition.contains("ttl_only_drop_parts = 1"),
+        "{definition}"
+    );
+    assert!(engine_of(&monitor, "rollup_sessions").await.contains(" TTL day + toIntervalDay(30) "));
+    assert!(engine_of(&monitor, "rollup_hours").await.contains(" TTL toDate(hour) + toIntervalDay(102) "));
+}
+
+#[tokio::test]
+async fn the_schema_for_a_cluster_is_understood_by_the_server() {
+    let clickhouse = ClickHouse::new("http://x").database("watch").retention_days(30).retention("short", 7);
+    for cluster in [Cluster::new("main"), Cluster::new("main").tiers("hot_cold", "cold", 5)] {
+        let statements = clickhouse.clustered_schema(&cluster).unwrap();
+        for statement in &statements {
+            let tree: String =
+                shared_admin().query_raw(&format!("EXPLAIN AST {statement}")).fetch_all::<String>().await.unwrap().join("\n");
+            assert!(tree.contains("Create") || tree.contains("Alter"), "{statement}\n{tree}");
+            assert!(statement.contains("ON CLUSTER 'main'"), "{statement}");
+        }
+        let all = statements.join(";\n");
+        assert_eq!(all.matches("ENGINE = Replicated").count(), 9, "{all}");
+        assert!(all.contains("Distributed('main', `watch_local`, events, cityHash64(if(visitor = '', session, visitor)))"), "{all}");
+        assert!(
+            !all.contains("non_replicated") && !all.contains("ENGINE = MergeTree") && !all.contains("ENGINE = ReplacingMergeTree"),
+            "{all}"
+        );
+        assert!(all.contains("transform(project, ['short'], [7], 30)") && all.contains("ttl_only_drop_parts = 0"), "{all}");
+        assert_eq!(all.contains("storage_policy = 'hot_cold'"), all.contains("toDate(time) + toIntervalDay(5) TO VOLUME 'cold'"));
+    }
+    assert!(clickhouse.clustered_schema(&Cluster::new("ma'in")).is_err());
+}
+
+#[tokio::test]
+async fn the_columns_of_a_cluster_are_those_of_a_single_server() {
+    // Without its replication, which needs a keeper, the schema for a cluster makes the same tables as the migrations.
+    let single = Monitor::new();
+    single.ask(json!({"measures": ["count"]})).await;
+    let name = single.admin.database().unwrap();
+    let clickhouse = ClickHouse::new("http://x").database(format!("{name}_cluster"));
+    let doors = |statement: &&String| !statement.contains("Distributed(") && !statement.contains("CREATE VIEW");
+    for statement in clickhouse.clustered_schema(&Cluster::new("c")).unwrap().iter().filter(doors) {
+        let (head, tail) = statement.split_once(" ON CLUSTER 'c'").unwrap();
+        let mut local = format!("{head}{tail}");
+        for (path, replica) in [("{shard}", "{replica}"), ("all", "{shard}_{replica}")] {
+            local = local.replace(&format!("'/clickhouse/tables/{path}/{{database}}/{{table}}', '{replica}', "), "");
+            local = local.replace(&format!("'/clickhouse/tables/{path}/{{database}}/{{table}}', '{replica}'"), "");
+        }
+        let local = local
+            .replace("ENGINE = Replicated", "ENGINE = ")
+            .replace("replicated_deduplication_window", "non_replicated_deduplication_window");
+        shared_admin().query_raw(&local).execute().await.unwrap_or_else(|error| panic!("{local}: {error}"));
+    }
+    let columns = format!(
+        "SELECT count(), uniqExact(table) FROM (SELECT table, name, type, position, count() AS copies FROM system.columns \
+        WHERE database IN ('{name}', '{name}_cluster', '{name}_cluster_local') AND table != 'schema_migrations' GROUP BY ALL HAVING copies != 2)"
+    );
+    let differing: (u64, u64) = shared_admin().query_raw(&columns).fetch_one().await.unwrap();
+    assert_eq!(differing, (0, 0));
+}
+
+/// Not bound to a database.
+fn shared_admin() -> clickhouse::Client {
+    clickhouse::Client::default().with_url(shared().url()).with_compression(clickhouse::Compression::None)
 }

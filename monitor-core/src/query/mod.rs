@@ -2,11 +2,20 @@
 //!
 //! Parsed from the JSON described in `docs/query-api.md`; a store turns it into its own language.
 
+mod journey;
+mod lists;
+mod words;
+
 use std::{fmt, str::FromStr};
 
-use serde::{Deserialize, Serialize, de};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use self::{
+    journey::{FunnelQuery, FunnelStep, Happening, PathQuery, Period, RetentionQuery, Who},
+    lists::{IssueOrder, IssueQuery, IssueState, IssueStatus, SessionOrder, SessionQuery},
+    words::{Field, Measure},
+};
 use crate::{Document, Kind};
 
 /// Longest range a question may span, ms.
@@ -40,6 +49,9 @@ pub struct Query {
     /// Width of time buckets, ms; no time column without it.
     #[serde(default)]
     pub step: Option<i64>,
+    /// Where buckets begin: at multiples of the step in a zone that is this much ahead of UTC, ms.
+    #[serde(default)]
+    pub zone_offset: i64,
     /// What to compute.
     pub measures: Vec<Measure>,
     /// Order of the rows; by time and groups without it.
@@ -48,6 +60,28 @@ pub struct Query {
     /// Most rows returned.
     #[serde(default = "default_limit")]
     pub limit: u32,
+    /// Keeps only the largest groups of the whole range, so that a chart over time has few lines.
+    #[serde(default)]
+    pub top: Option<Top>,
+    /// Asks the same of the period before, of the same length.
+    #[serde(default)]
+    pub compare: bool,
+    /// Reads every event instead of a sample or a rollup.
+    #[serde(default)]
+    pub exact: bool,
+}
+
+/// The largest groups.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Top {
+    /// How many: 1 to 100.
+    pub n: u32,
+    /// The measure that decides; one of the question's.
+    pub by: Measure,
+    /// Whether all others are one more group, whose cells are null.
+    #[serde(default)]
+    pub others: bool,
 }
 
 fn default_limit() -> u32 {
@@ -154,170 +188,14 @@ pub enum Op {
     Contains,
 }
 
-macro_rules! words {
-    ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $text:literal,)* } other $other:ident = $prefix:literal) => {
-        $(#[$meta])*
-        #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-        #[non_exhaustive]
-        pub enum $name {
-            $($(#[$doc])* $variant,)*
-            #[doc = concat!("`", $prefix, "<word>`.")]
-            $other(String),
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                match self {
-                    $($name::$variant => f.write_str($text),)*
-                    $name::$other(word) => write!(f, "{}{word}", $prefix),
-                }
-            }
-        }
-
-        impl FromStr for $name {
-            type Err = String;
-            fn from_str(text: &str) -> Result<$name, String> {
-                match text {
-                    $($text => Ok($name::$variant),)*
-                    _ => match text.strip_prefix($prefix) {
-                        Some(word) if !word.is_empty() && word.len() <= 200 => Ok($name::$other(word.into())),
-                        _ => Err(format!(concat!("unknown ", stringify!($name), " {:?}"), text.chars().take(64).collect::<String>()).to_lowercase()),
-                    },
-                }
-            }
-        }
-    };
-}
-
-words! {
-    /// What events can be filtered and grouped by.
-    Field {
-        /// Event id (filter only).
-        Id = "id",
-        /// Kind.
-        Kind = "kind",
-        /// Name.
-        Name = "name",
-        /// Route of the page.
-        Route = "route",
-        /// URL of the page.
-        Url = "url",
-        /// Release of the application.
-        Release = "release",
-        /// Environment.
-        Environment = "environment",
-        /// Browser name.
-        Browser = "browser",
-        /// Browser version.
-        BrowserVersion = "browser_version",
-        /// Operating system.
-        Os = "os",
-        /// Kind of device.
-        Device = "device",
-        /// Country.
-        Country = "country",
-        /// Network connection.
-        Connection = "connection",
-        /// Language.
-        Language = "language",
-        /// Session id.
-        Session = "session",
-        /// Visitor id.
-        Visitor = "visitor",
-        /// User id.
-        User = "user",
-        /// Page view id.
-        Page = "page",
-        /// Group of an error.
-        Fingerprint = "fingerprint",
-        /// Text of an error or message.
-        Message = "message",
-        /// HTTP status.
-        Status = "status",
-        /// HTTP method.
-        Method = "method",
-        /// Element or URL acted on.
-        Target = "target",
-        /// Why a request failed.
-        Failure = "failure",
-        /// Band of a web vital.
-        Rating = "rating",
-    }
-    other Attribute = "attributes."
-}
-
-words! {
-    /// What can be computed.
-    Measure {
-        /// Events, as all counts by their weights.
-        Count = "count",
-        /// Distinct visitors.
-        Visitors = "visitors",
-        /// Distinct sessions.
-        Sessions = "sessions",
-        /// Distinct page views (by page id).
-        Pages = "pages",
-        /// Sum of values.
-        Sum = "sum",
-        /// Mean of values.
-        Avg = "avg",
-        /// Smallest value.
-        Min = "min",
-        /// Largest value.
-        Max = "max",
-        /// Median of values.
-        P50 = "p50",
-        /// 75th percentile of values.
-        P75 = "p75",
-        /// 90th percentile of values.
-        P90 = "p90",
-        /// 95th percentile of values.
-        P95 = "p95",
-        /// 99th percentile of values.
-        P99 = "p99",
-        /// Events with a failure.
-        Failures = "failures",
-        /// Web vitals in the good band.
-        Good = "good",
-        /// Web vitals in the middle band.
-        NeedsImprovement = "needs_improvement",
-        /// Web vitals in the poor band.
-        Poor = "poor",
-        /// Time of the first event, ms.
-        FirstSeen = "first_seen",
-        /// Time of the last event, ms.
-        LastSeen = "last_seen",
-        /// Name of the latest event.
-        AnyName = "any_name",
-        /// Message of the latest event.
-        AnyMessage = "any_message",
-        /// Target of the latest event.
-        AnyTarget = "any_target",
-    }
-    other CountKind = "count:"
-}
-
-macro_rules! as_text {
-    ($($name:ty),*) => {$(
-        impl Serialize for $name {
-            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
-            }
-        }
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<$name, D::Error> {
-                let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-                text.parse().map_err(de::Error::custom)
-            }
-        }
-    )*};
-}
-as_text!(Field, Measure, Cursor);
-
 /// Thresholds of the web vitals: up to the first is good, above the second is poor.
 /// Source: web.dev/articles/vitals.
 pub const VITAL_BANDS: &[(&str, f64, f64)] =
     &[("LCP", 2_500.0, 4_000.0), ("FCP", 1_800.0, 3_000.0), ("TTFB", 800.0, 1_800.0), ("INP", 200.0, 500.0), ("CLS", 0.1, 0.25)];
+
+/// Columns of the answer about storage: the table (`events`, or a rollup), its rows, its bytes on disk (of all projects: storage is shared) and its
+/// oldest day (ms).
+pub const STORAGE_COLUMNS: [&str; 4] = ["table", "rows", "bytes", "oldest"];
 
 /// Columns and rows; cells are numbers, texts or null.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -326,6 +204,9 @@ pub struct Table {
     pub columns: Vec<String>,
     /// One array of cells per row.
     pub rows: Vec<Vec<Value>>,
+    /// With `compare`: the rows of the period before, their times moved forward by the length of the range.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<Vec<Vec<Value>>>,
     /// What it cost.
     pub stats: Stats,
 }
@@ -341,13 +222,37 @@ pub struct EventPage {
     pub stats: Stats,
 }
 
-/// What an answer cost.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// What an answer cost, and how far it can be trusted.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Stats {
     /// Time from question to answer, ms.
     pub elapsed_ms: f64,
     /// Rows the store read.
     pub rows_read: u64,
+    /// What was read.
+    pub source: Source,
+    /// Share of the visitors whose events were read, 0 to 1. Counts are of all: they were multiplied.
+    pub sample: f64,
+    /// Largest relative error to expect of the figures of the largest group, at 95 %: from sampling, and of percentiles also from the
+    /// width of the rollups' buckets. 0 is exact.
+    pub error: f64,
+}
+
+impl Default for Stats {
+    fn default() -> Stats {
+        Stats { elapsed_ms: 0.0, rows_read: 0, source: Source::Events, sample: 1.0, error: 0.0 }
+    }
+}
+
+/// What an answer was read from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// The events themselves, or a sample of them.
+    #[default]
+    Events,
+    /// Figures worked out before, and the events of the days that are not closed.
+    Rollup,
 }
 
 impl Query {
@@ -364,12 +269,24 @@ impl Query {
         if self.group_by.len() > 5 {
             return Err("group_by takes at most 5 fields".into());
         }
-        if self.group_by.iter().any(|field| matches!(field, Field::Attribute(_) | Field::Id)) {
-            return Err("attributes and ids can be filtered by, not grouped".into());
+        if self.group_by.contains(&Field::Id) {
+            return Err("ids can be filtered by, not grouped".into());
         }
         for measure in &self.measures {
-            if let Measure::CountKind(kind) = measure {
-                kind.parse::<Kind>().map_err(|error| error.to_string())?;
+            measure.check()?;
+        }
+        if self.zone_offset.abs() > 14 * 3_600_000 {
+            return Err("zone_offset must be at most 14 hours".into());
+        }
+        if let Some(top) = &self.top {
+            if self.group_by.is_empty() {
+                return Err("top needs group_by".into());
+            }
+            if !(1..=100).contains(&top.n) {
+                return Err("top takes 1 to 100 groups".into());
+            }
+            if !self.measures.contains(&top.by) {
+                return Err(format!("top names {}, which is not a measure of the question", top.by));
             }
         }
         if let Some(step) = self.step {
@@ -379,6 +296,9 @@ impl Query {
             if (self.to - self.from) / step > MAX_STEPS {
                 return Err(format!("the range has more than {MAX_STEPS} steps"));
             }
+        }
+        if self.compare && self.from < self.to - self.from {
+            return Err("there is no period before 1970 to compare with".into());
         }
         let columns = self.columns();
         if let Some(column) = columns.iter().enumerate().find_map(|(n, column)| columns.iter().skip(n + 1).find(|other| *other == column)) {

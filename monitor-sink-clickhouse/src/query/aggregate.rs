@@ -1,0 +1,242 @@
+//! A [`Query`] from its plan to its table.
+
+use std::collections::HashMap;
+
+use monitor_core::{
+    QueryError, Scope,
+    query::{Measure, Query, Source, Stats, Table},
+};
+use serde_json::Value as Cell;
+
+use super::{
+    ClickHouseStore,
+    answer::{Shape, of_group, of_measure, tidy},
+    filter::Selection,
+    known::Known,
+    people,
+    plan::{self, Part},
+    raw::{self, Ask, Chosen, Sample},
+    trust, values,
+};
+use crate::connection::Answer;
+
+/// Rows and what they cost.
+#[derive(Debug, Default)]
+pub(super) struct Rows {
+    pub(super) rows: Vec<Vec<Cell>>,
+    pub(super) stats: Stats,
+}
+
+/// Answers a question that was checked.
+pub(super) async fn answer(store: &ClickHouseStore, scope: &Scope, query: &Query) -> Result<Table, QueryError> {
+    let known = &*store.known().await?;
+    let mut stats = Stats::default();
+    let chosen = match &query.top {
+        Some(top) => {
+            let ask =
+                Ask { step: None, measures: vec![&top.by], order: Some((query.group_by.len(), true)), limit: top.n, ..plain(scope, query) };
+            let largest = run(store, known, &ask, query.exact).await?;
+            add(&mut stats, &largest.stats);
+            let top_groups = groups(&largest, 0, query.group_by.len(), top.others);
+            // Nothing at all: there is no largest group, and there are no others.
+            if top_groups.values.first().is_none_or(Vec::is_empty) {
+                let previous = query.compare.then(Vec::new);
+                return Ok(Table { columns: query.columns(), rows: Vec::new(), previous, stats });
+            }
+            Some(top_groups)
+        }
+        None => None,
+    };
+    let ask = Ask { chosen: chosen.as_ref(), ..plain(scope, query) };
+    let current = run(store, known, &ask, query.exact).await?;
+    add(&mut stats, &current.stats);
+    let mut table = Table { columns: query.columns(), rows: Vec::new(), previous: None, stats };
+    if query.compare {
+        let length = query.to - query.from;
+        // A list that was cut is compared with the same groups, not with those that were the largest then.
+        let cut = current.rows.len() >= query.limit as usize && query.step.is_none() && chosen.is_none() && !query.group_by.is_empty();
+        let same = cut.then(|| groups(&current, 0, query.group_by.len(), false));
+        let before = Ask {
+            range: query.from - length..query.from,
+            // Its steps begin where those of this period do, also when the range is no multiple of the step.
+            zone: query.zone_offset + length,
+            chosen: same.as_ref().or(chosen.as_ref()),
+            ..plain(scope, query)
+        };
+        let mut before = run(store, known, &before, query.exact).await?;
+        add(&mut table.stats, &before.stats);
+        if query.step.is_some() {
+            for time in before.rows.iter_mut().filter_map(|row| row.first_mut()) {
+                *time = time.as_i64().map_or(Cell::Null, |time| Cell::from(time + length));
+            }
+        }
+        table.previous = Some(before.rows);
+    }
+    table.rows = current.rows;
+    Ok(table)
+}
+
+/// The question as it stands, about its own period.
+fn plain<'a>(scope: &'a Scope, query: &'a Query) -> Ask<'a> {
+    let order = query.order_by.as_ref().and_then(|order| {
+        let column = query.columns().iter().position(|column| *column == order.column)?;
+        Some((column, order.descending))
+    });
+    Ask {
+        selection: Selection { scope, project: &query.project, kinds: &query.kinds, filters: &query.filters },
+        range: query.from..query.to,
+        step: query.step,
+        zone: query.zone_offset,
+        group_by: &query.group_by,
+        chosen: None,
+        measures: query.measures.iter().collect(),
+        order,
+        limit: query.limit,
+        sample: Sample::ALL,
+    }
+}
+
+/// The groups of an answer's rows, which begin at a column.
+fn groups(rows: &Rows, from: usize, fields: usize, others: bool) -> Chosen {
+    let text = |cell: &Cell| cell.as_str().map_or_else(|| cell.to_string(), str::to_owned);
+    let column = |n: usize| rows.rows.iter().filter_map(|row| row.get(from + n)).map(text).collect();
+    Chosen { values: (0..fields).map(column).collect(), others }
+}
+
+/// The cost of two questions; the less certain answer decides what can be relied on.
+fn add(all: &mut Stats, more: &Stats) {
+    all.rows_read += more.rows_read;
+    all.sample = all.sample.min(more.sample);
+    all.error = all.error.max(more.error);
+    if more.source != Source::Events {
+        all.source = more.source;
+    }
+}
+
+/// Plans and asks.
+async fn run(store: &ClickHouseStore, known: &Known, ask: &Ask<'_>, exact: bool) -> Result<Rows, QueryError> {
+    let question = plan::Question {
+        project: ask.selection.project,
+        range: ask.range.clone(),
+        step: ask.step,
+        zone: ask.zone,
+        kinds: ask.selection.kinds,
+        filters: ask.selection.filters,
+        group_by: ask.group_by,
+        measures: &ask.measures,
+        exact,
+        limits: store.limits(),
+        now: super::now(),
+    };
+    let mut parts = plan::plan(&question, known);
+    // The part that the order names goes first: it decides which rows there are.
+    let keys = ask.keys();
+    let leads = |part: &Part| ask.order.and_then(|(column, _)| column.checked_sub(keys)).is_some_and(|n| part.measures.contains(&n));
+    parts.sort_by_key(|part| !leads(part));
+    let mut parts = parts.into_iter();
+    let Some(first) = parts.next() else { return Ok(Rows::default()) };
+    let order = ask.order.and_then(|(column, descending)| match column.checked_sub(keys) {
+        None => Some((column, descending)),
+        Some(n) => first.measures.iter().position(|measure| *measure == n).map(|n| (keys + n, descending)),
+    });
+    let mut answer = run_part(store, &Ask { order, ..ask.clone() }, &first).await?;
+    if parts.len() == 0 {
+        return Ok(answer);
+    }
+    let mut columns: Vec<Vec<Option<Cell>>> = vec![vec![None; ask.measures.len()]; answer.rows.len()];
+    let places: HashMap<String, usize> = answer.rows.iter().enumerate().map(|(n, row)| (key(row, keys), n)).collect();
+    scatter(&answer.rows, &first, keys, &places, &mut columns);
+    let same = match ask.chosen {
+        None if !ask.group_by.is_empty() => Some(groups(&answer, usize::from(ask.step.is_some()), ask.group_by.len(), false)),
+        _ => None,
+    };
+    for part in parts {
+        let more = Ask { order: None, limit: MOST_ROWS, chosen: same.as_ref().or(ask.chosen), ..ask.clone() };
+        let more = run_part(store, &more, &part).await?;
+        add(&mut answer.stats, &more.stats);
+        // What is missing then would look like nothing: all of it is asked of one table instead.
+        if more.rows.len() >= MOST_ROWS as usize {
+            let all = Part { measures: (0..ask.measures.len()).collect(), source: plan::Source::Events, sample: Sample::ALL };
+            return run_part(store, ask, &all).await;
+        }
+        scatter(&more.rows, &part, keys, &places, &mut columns);
+    }
+    let rows = answer.rows.iter().zip(columns).map(|(row, columns)| {
+        let measures = columns.into_iter().zip(&ask.measures).map(|(cell, measure)| cell.unwrap_or_else(|| nothing(measure)));
+        row.iter().take(keys).cloned().chain(measures).collect()
+    });
+    answer.rows = rows.collect();
+    Ok(answer)
+}
+
+/// Most rows of a part that others are joined with.
+const MOST_ROWS: u32 = 19_999;
+
+/// Time and groups as one text.
+fn key(row: &[Cell], keys: usize) -> String {
+    let mut key = String::new();
+    for cell in row.iter().take(keys) {
+        key.push_str(&cell.to_string());
+        key.push(',');
+    }
+    key
+}
+
+/// Puts a part's cells where they belong; rows that nobody asked for are left out.
+fn scatter(rows: &[Vec<Cell>], part: &Part, keys: usize, places: &HashMap<String, usize>, columns: &mut [Vec<Option<Cell>>]) {
+    for row in rows {
+        let Some(place) = places.get(&key(row, keys)).and_then(|place| columns.get_mut(*place)) else { continue };
+        for (cell, measure) in row.iter().skip(keys).zip(&part.measures) {
+            if let Some(place) = place.get_mut(*measure) {
+                *place = Some(cell.clone());
+            }
+        }
+    }
+}
+
+/// A measure of a group of which a part knows nothing.
+fn nothing(measure: &Measure) -> Cell {
+    match measure {
+        Measure::Count | Measure::Visitors | Measure::Sessions | Measure::Pages | Measure::Rate => Cell::from(0),
+        _ => Cell::Null,
+    }
+}
+
+/// The error of visitors and sessions above which a larger sample is asked for: how many meet the filters is known only then.
+const TOLERABLE: f64 = 0.02;
+
+async fn run_part(store: &ClickHouseStore, ask: &Ask<'_>, part: &Part) -> Result<Rows, QueryError> {
+    let rows = ask_part(store, ask, part).await?;
+    let is_people = matches!(part.source, plan::Source::People(..));
+    if !is_people || part.sample == Sample::ALL || rows.stats.error <= TOLERABLE {
+        return Ok(rows);
+    }
+    let part = Part { sample: part.sample.for_error(rows.stats.error, TOLERABLE), ..part.clone() };
+    let mut again = ask_part(store, ask, &part).await?;
+    again.stats.rows_read += rows.stats.rows_read;
+    Ok(again)
+}
+
+async fn ask_part(store: &ClickHouseStore, ask: &Ask<'_>, part: &Part) -> Result<Rows, QueryError> {
+    let measures = part.measures.iter().filter_map(|n| ask.measures.get(*n).copied()).collect();
+    let ask = &Ask { measures, sample: part.sample, ..ask.clone() };
+    let sql = match &part.source {
+        plan::Source::Events => raw::select(ask)?,
+        plan::Source::Values(cube, cover) => values::select(ask, *cube, cover)?,
+        plan::Source::People(cover, spread) => people::select(ask, cover, *spread)?,
+    };
+    let answer: Answer<Vec<Cell>> = store.ask(&sql).await?;
+    let error = trust::error(ask, &part.source, &answer.data);
+    let shapes = shapes(ask);
+    let rows = answer.data.into_iter().map(|row| row.into_iter().zip(&shapes).map(|(cell, shape)| tidy(cell, *shape)).collect());
+    let source = if part.source == plan::Source::Events { Source::Events } else { Source::Rollup };
+    let stats = Stats { elapsed_ms: 0.0, rows_read: answer.statistics.rows_read, source, sample: part.sample.share(), error };
+    Ok(Rows { rows: rows.collect(), stats })
+}
+
+/// What the columns of the answer hold.
+fn shapes(ask: &Ask<'_>) -> Vec<Shape> {
+    let time = ask.step.map(|_| Shape::Number);
+    let groups = ask.group_by.iter().map(of_group);
+    time.into_iter().chain(groups).chain(ask.measures.iter().map(|measure| of_measure(measure))).collect()
+}

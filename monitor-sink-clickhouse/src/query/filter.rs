@@ -1,0 +1,228 @@
+//! Which rows a question reads: the tenant, the range, kinds and filters, for every table.
+
+use std::ops::Range;
+
+use monitor_core::{
+    EventId, Kind, QueryError, Scope, attribute,
+    query::{Field, Filter, Op},
+};
+
+use crate::sql::{Sql, Value};
+
+/// What all questions have in common: who asks about what.
+#[derive(Clone, Copy)]
+pub(super) struct Selection<'a> {
+    pub(super) scope: &'a Scope,
+    pub(super) project: &'a str,
+    /// Only these kinds; all when empty.
+    pub(super) kinds: &'a [Kind],
+    /// All must hold.
+    pub(super) filters: &'a [Filter],
+}
+
+/// The tables that answer questions. All have a column `project`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum From {
+    Events,
+    Hours,
+    Routes,
+    Clients,
+    Sessions,
+    /// A row for each route of a session.
+    SessionRoutes,
+    /// A row for each kind of events of a session.
+    SessionKinds,
+    Issues,
+    IssueStates,
+}
+
+/// `FROM … WHERE project = …`. The project comes from the question, whether it may be seen from the reader's identity; for
+/// whom it may not be seen it does not exist. The only way to a table of events.
+pub(super) fn tenant(sql: &mut Sql, from: From, scope: &Scope, project: &str) -> Result<(), QueryError> {
+    if !scope.allows(project) {
+        return Err(QueryError::NotFound);
+    }
+    sql.push(match from {
+        From::Events => " FROM events WHERE project = ",
+        From::Hours => " FROM rollup_hours WHERE project = ",
+        From::Routes => " FROM rollup_routes WHERE project = ",
+        From::Clients => " FROM rollup_clients WHERE project = ",
+        From::Sessions => " FROM rollup_sessions WHERE project = ",
+        From::SessionRoutes => " FROM rollup_sessions ARRAY JOIN routes AS route WHERE project = ",
+        From::SessionKinds => " FROM rollup_sessions ARRAY JOIN kinds AS kind WHERE project = ",
+        From::Issues => " FROM rollup_issues WHERE project = ",
+        From::IssueStates => " FROM issue_states FINAL WHERE project = ",
+    });
+    sql.bind(Value::Text(project.into()));
+    Ok(())
+}
+
+/// `FROM events WHERE` with the conditions that every question about events has.
+pub(super) fn matching(sql: &mut Sql, selection: &Selection<'_>, range: Range<i64>) -> Result<(), QueryError> {
+    matching_any(sql, selection, &[range])
+}
+
+/// The same for events in any of several ranges.
+pub(super) fn matching_any(sql: &mut Sql, selection: &Selection<'_>, ranges: &[Range<i64>]) -> Result<(), QueryError> {
+    tenant(sql, From::Events, selection.scope, selection.project)?;
+    sql.push(" AND (");
+    for (n, range) in ranges.iter().enumerate() {
+        sql.push(if n == 0 { "time >= " } else { " OR time >= " }).bind_time(range.start);
+        sql.push(" AND time < ").bind_time(range.end);
+    }
+    sql.push(")");
+    happening(sql, selection.kinds, selection.filters)
+}
+
+/// ` AND …` for kinds and filters.
+pub(super) fn happening(sql: &mut Sql, kinds: &[Kind], filters: &[Filter]) -> Result<(), QueryError> {
+    if !kinds.is_empty() {
+        sql.push(" AND kind IN ").bind(texts(kinds));
+    }
+    for filter in filters {
+        sql.push(" AND ");
+        condition(sql, filter)?;
+    }
+    Ok(())
+}
+
+/// Kinds as a bound list.
+pub(super) fn texts(kinds: &[Kind]) -> Value {
+    Value::Texts(kinds.iter().map(|kind| kind.as_str().to_owned()).collect())
+}
+
+/// One filter as a condition.
+pub(super) fn condition(sql: &mut Sql, filter: &Filter) -> Result<(), QueryError> {
+    compare(sql, filter, |sql| operand(sql, &filter.field))
+}
+
+/// The comparison of a filter with what `operand` writes.
+pub(super) fn compare(sql: &mut Sql, filter: &Filter, operand: impl FnOnce(&mut Sql) -> Result<(), QueryError>) -> Result<(), QueryError> {
+    match filter.op {
+        Op::In | Op::NotIn => {
+            operand(sql)?;
+            sql.push(if filter.op == Op::In { " IN " } else { " NOT IN " });
+            sql.bind(if filter.field == Field::Id { ids(&filter.values)? } else { Value::Texts(filter.values.clone()) });
+        }
+        // In this form the index on the message can answer it.
+        Op::Contains => {
+            sql.push("lowerUTF8(");
+            operand(sql)?;
+            let text = filter.values.first().map(String::as_str).unwrap_or_default();
+            sql.push(") LIKE lowerUTF8(").bind(Value::Text(like(text))).push(")");
+        }
+    }
+    Ok(())
+}
+
+fn ids(texts: &[String]) -> Result<Value, QueryError> {
+    let ids = texts.iter().map(|text| text.parse::<EventId>().map(|id| id.to_string()));
+    ids.collect::<Result<_, _>>().map(Value::Ids).map_err(|error| QueryError::Invalid(error.to_string()))
+}
+
+/// A pattern that matches what contains the text.
+pub(super) fn like(text: &str) -> String {
+    let mut pattern = String::with_capacity(text.len() + 2);
+    pattern.push('%');
+    for character in text.chars() {
+        if matches!(character, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(character);
+    }
+    pattern.push('%');
+    pattern
+}
+
+/// What a filter compares, as text (ids as UUID).
+pub(super) fn operand(sql: &mut Sql, field: &Field) -> Result<(), QueryError> {
+    match field {
+        Field::Status => sql.push("toString(status)"),
+        Field::Attribute(key) => match promoted(key) {
+            Some(Field::Status) => sql.push("if(status = 0, '', toString(status))"),
+            Some(field) => sql.push(column(&field)?),
+            None => sql.push("attributes[").bind(Value::Text(key.clone())).push("]"),
+        },
+        Field::Tag(key) => sql.push("tags[").bind(Value::Text(key.clone())).push("]"),
+        field => sql.push(column(field)?),
+    };
+    Ok(())
+}
+
+/// What rows are grouped by: a text, but for the status.
+pub(super) fn group(sql: &mut Sql, field: &Field) -> Result<(), QueryError> {
+    if *field == Field::Status {
+        sql.push("status");
+        return Ok(());
+    }
+    operand(sql, field)
+}
+
+/// The field that holds an attribute which has a column of its own.
+fn promoted(key: &str) -> Option<Field> {
+    Some(match key {
+        attribute::FINGERPRINT => Field::Fingerprint,
+        attribute::MESSAGE => Field::Message,
+        attribute::STATUS => Field::Status,
+        attribute::METHOD => Field::Method,
+        attribute::TARGET => Field::Target,
+        attribute::FAILURE => Field::Failure,
+        attribute::RATING => Field::Rating,
+        _ => return None,
+    })
+}
+
+fn column(field: &Field) -> Result<&'static str, QueryError> {
+    Ok(match field {
+        Field::Id => "id",
+        Field::Kind => "kind",
+        Field::Name => "name",
+        Field::Route => "route",
+        Field::Url => "url",
+        Field::Release => "release",
+        Field::Environment => "environment",
+        Field::Browser => "browser",
+        Field::BrowserVersion => "browser_version",
+        Field::Os => "os",
+        Field::OsVersion => "os_version",
+        Field::Referrer => "referrer",
+        Field::Title => "title",
+        Field::Sdk => "sdk",
+        Field::Device => "device",
+        Field::Country => "country",
+        Field::Connection => "connection",
+        Field::Language => "language",
+        Field::Session => "session",
+        Field::Visitor => "visitor",
+        Field::User => "user",
+        Field::Page => "page",
+        Field::Fingerprint => "fingerprint",
+        Field::Message => "message",
+        Field::Status => "status",
+        Field::Method => "method",
+        Field::Target => "target",
+        Field::Failure => "failure",
+        Field::Rating => "rating",
+        other => return Err(QueryError::Invalid(format!("{other} cannot be used here"))),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_takes_its_own_signs_literally() {
+        assert_eq!(like(r"50%_a\b"), r"%50\%\_a\\b%");
+    }
+
+    #[test]
+    fn a_project_out_of_scope_does_not_exist() {
+        let scope = Scope::Projects(vec!["bank".into()]);
+        let tables = [From::Events, From::Hours, From::Routes, From::Clients, From::Sessions, From::Issues, From::IssueStates];
+        for table in tables {
+            assert!(matches!(tenant(&mut Sql::default(), table, &scope, "shop"), Err(QueryError::NotFound)), "{table:?}");
+            assert!(tenant(&mut Sql::default(), table, &scope, "bank").is_ok(), "{table:?}");
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! A list of issues, and what people decide about them.
+
+use monitor_core::{
+    Kind, QueryError, Scope,
+    query::{IssueOrder, IssueQuery, IssueState, IssueStatus, Source, Stats, Table},
+};
+use serde_json::Value as Cell;
+
+use super::{
+    ClickHouseStore,
+    answer::{Shape, count, tidy},
+    filter::{From, Selection, like, matching, matching_any, tenant},
+    plan::{self, Cover},
+};
+use crate::{
+    connection::Answer,
+    sql::{Sql, Value},
+};
+
+/// Parts that a range is divided into for the small chart.
+const SLOTS: usize = 24;
+/// The end of all time that the table can hold, ms.
+const EVER: i64 = crate::row::DAY << 16;
+
+/// Answers a question that was checked.
+pub(super) async fn answer(store: &ClickHouseStore, scope: &Scope, query: &IssueQuery) -> Result<Table, QueryError> {
+    let known = store.known().await?;
+    // When an issue was seen first and last in all that is kept: of closed days the rollup knows.
+    let kept = plan::days(&(0..EVER), &known);
+    let answer: Answer<Vec<Cell>> = store.ask(&select(scope, query, &kept)?).await?;
+    let rows = answer.data.into_iter().map(|row| {
+        let last = IssueQuery::COLUMNS.len() - 1;
+        let cells = row.into_iter().zip(IssueQuery::COLUMNS).enumerate().map(|(n, (cell, column))| {
+            if n == last {
+                return spark(&cell);
+            }
+            let number = ["count", "users", "sessions", "first_seen", "last_seen"].contains(&column);
+            tidy(cell, if number { Shape::Number } else { Shape::Text })
+        });
+        cells.collect()
+    });
+    let rows = rows.collect();
+    let source = if kept.rolled.is_empty() { Source::Events } else { Source::Rollup };
+    let stats = Stats { rows_read: answer.statistics.rows_read, source, ..Stats::default() };
+    Ok(Table { columns: IssueQuery::COLUMNS.map(str::to_owned).to_vec(), rows, previous: None, stats })
+}
+
+/// `[[slots], [counts]]` as a count for each slot.
+fn spark(cell: &Cell) -> Cell {
+    let list = |n: usize| cell.get(n).and_then(Cell::as_array).map(Vec::as_slice).unwrap_or_default();
+    let mut counts = vec![0_u64; SLOTS];
+    for (slot, weight) in list(0).iter().zip(list(1)) {
+        let slot = usize::try_from(count(Some(slot))).ok().and_then(|slot| counts.get_mut(slot));
+        if let (Some(slot), Some(weight)) = (slot, tidy(weight.clone(), Shape::Number).as_f64()) {
+            *slot = whole(weight);
+        }
+    }
+    Cell::from(counts)
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates, and weights are not negative")]
+fn whole(weight: f64) -> u64 {
+    weight.round() as u64
+}
+
+fn select(scope: &Scope, query: &IssueQuery, kept: &Cover) -> Result<Sql, QueryError> {
+    let kinds = [Kind::Error, Kind::Message];
+    let selection = Selection { scope, project: &query.project, kinds: &kinds, filters: &query.filters };
+    let mut sql = Sql::new("SELECT r.fingerprint, r.its_kind, r.its_name, r.its_message, ");
+    sql.push("multiIf(s.status = 'ignored', 'ignored', s.status = 'resolved', if(a.last > s.decided, 'regressed', 'resolved'), 'open') AS state, ");
+    sql.push("r.count, r.users, r.sessions, toUnixTimestamp64Milli(a.first), toUnixTimestamp64Milli(a.last), ");
+    sql.push("a.release_first, a.release_last, r.spark");
+    sql.push(" FROM (SELECT fingerprint, any(toString(kind)) AS its_kind, argMax(toString(name), (time, id)) AS its_name,");
+    sql.push(" argMax(message, (time, id)) AS its_message, toUInt64(round(sum(weight))) AS count, uniqExactIf(user_hash, notEmpty(visitor)) AS users,");
+    sql.push(" uniqExactIf(session, notEmpty(session)) AS sessions,");
+    sql.push(" sumMap([toUInt8(intDiv((toUnixTimestamp64Milli(time) - ").bind(Value::Integer(query.from)).push(") * 24, ");
+    sql.bind(Value::Integer(query.to - query.from)).push("))], [toFloat64(weight)]) AS spark");
+    matching(&mut sql, &selection, query.from..query.to)?;
+    sql.push(" AND fingerprint != '' GROUP BY fingerprint) AS r");
+
+    sql.push(" INNER JOIN (SELECT fingerprint, min(part.first) AS first, max(part.last) AS last, argMin(part.release_first, part.first) AS release_first,");
+    sql.push(" argMax(part.release_last, part.last) AS release_last FROM (");
+    if !kept.rolled.is_empty() {
+        sql.push("SELECT fingerprint, first, last, release_first, release_last");
+        tenant(&mut sql, From::Issues, scope, &query.project)?;
+        sql.push(" AND (");
+        for (n, days) in kept.rolled.iter().enumerate() {
+            sql.push(if n == 0 { "day >= " } else { " OR day >= " }).bind_day(days.start).push(" AND day < ").bind_day(days.end);
+        }
+        sql.push(") UNION ALL ");
+    }
+    sql.push("SELECT fingerprint, time AS first, time AS last, release AS release_first, release AS release_last");
+    matching_any(&mut sql, &Selection { filters: &[], ..selection }, &kept.rest)?;
+    sql.push(" AND fingerprint != '') AS part GROUP BY fingerprint) AS a ON a.fingerprint = r.fingerprint");
+
+    sql.push(" LEFT JOIN (SELECT fingerprint, status, decided");
+    tenant(&mut sql, From::IssueStates, scope, &query.project)?;
+    sql.push(") AS s ON s.fingerprint = r.fingerprint WHERE 1");
+    if !query.status.is_empty() {
+        let states = query.status.iter().map(|status| status_text(*status).to_owned()).collect();
+        sql.push(" AND state IN ").bind(Value::Texts(states));
+    }
+    if !query.search.is_empty() {
+        let pattern = like(&query.search);
+        sql.push(" AND (lowerUTF8(r.its_name) LIKE lowerUTF8(").bind(Value::Text(pattern.clone()));
+        sql.push(") OR lowerUTF8(r.its_message) LIKE lowerUTF8(").bind(Value::Text(pattern)).push("))");
+    }
+    sql.push(match query.order {
+        IssueOrder::Count => " ORDER BY r.count DESC, a.last DESC, r.fingerprint",
+        IssueOrder::Users => " ORDER BY r.users DESC, r.count DESC, r.fingerprint",
+        IssueOrder::LastSeen => " ORDER BY a.last DESC, r.fingerprint",
+        IssueOrder::FirstSeen => " ORDER BY a.first DESC, r.fingerprint",
+    });
+    sql.push(" LIMIT ").bind(Value::Integer(query.limit.into()));
+    Ok(sql)
+}
+
+fn status_text(status: IssueStatus) -> &'static str {
+    match status {
+        IssueStatus::Open => "open",
+        IssueStatus::Resolved => "resolved",
+        IssueStatus::Regressed => "regressed",
+        IssueStatus::Ignored => "ignored",
+    }
+}
+
+/// The statement that keeps a decision.
+pub(super) fn decide(scope: &Scope, state: &IssueState, at: i64) -> Result<Sql, QueryError> {
+    if !scope.allows(&state.project) {
+        return Err(QueryError::NotFound);
+    }
+    let mut sql = Sql::new("INSERT INTO issue_states (project, fingerprint, status, decided) SELECT ");
+    sql.bind(Value::Text(state.project.clone())).push(", ").bind(Value::Text(state.fingerprint.clone())).push(", ");
+    sql.bind(Value::Text(status_text(state.status).into())).push(", ").bind_time(at);
+    Ok(sql)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_small_chart_has_a_count_for_each_slot() {
+        let chart = spark(&json!([[0, 23, 40], [2.6, 1, 9]]));
+        assert_eq!(
+            (chart[0].as_u64(), chart[1].as_u64(), chart[23].as_u64(), chart.as_array().map(Vec::len)),
+            (Some(3), Some(0), Some(1), Some(24))
+        );
+    }
+}

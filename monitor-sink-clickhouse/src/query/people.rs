@@ -1,0 +1,112 @@
+//! Visitors and sessions from the rollup of sessions, and from the events of the times it does not hold.
+
+use std::ops::Range;
+
+use monitor_core::{QueryError, query::Measure};
+
+use super::{
+    filter::{From, condition, group, matching_any, operand, tenant, texts},
+    plan::{ALL_HOURS, Cover, Spread, masks},
+    raw::{Ask, Sample},
+};
+use crate::{
+    row::DAY,
+    sql::{Sql, Value},
+};
+
+/// The question to the rollup and the rest.
+pub(super) fn select(ask: &Ask<'_>, cover: &Cover, spread: Spread) -> Result<Sql, QueryError> {
+    let keys = ask.keys();
+    let sessions = ask.measures.contains(&&Measure::Sessions);
+    let mut sql = Sql::new("SELECT ");
+    for key in 0..keys {
+        sql.column(key).push(", ");
+    }
+    for (n, measure) in ask.measures.iter().enumerate() {
+        sql.push(match measure {
+            Measure::Visitors => "uniqExactIf(user_hash, known)",
+            Measure::Sessions => "uniqExactIf(session_hash, session_hash != 0)",
+            other => return Err(QueryError::Invalid(format!("{other} cannot be computed"))),
+        });
+        if ask.sample != Sample::ALL {
+            sql.push(" * ").bind(Value::Unsigned(ask.sample.0));
+        }
+        sql.push(" AS ").column(keys + n).push(", ");
+    }
+    sql.push("1 FROM (");
+    let columns = |sql: &mut Sql| {
+        sql.push("user_hash, known").push(if sessions { ", session_hash" } else { "" });
+    };
+    rolled(&mut sql, ask, &cover.rolled, spread, columns)?;
+    if !cover.rest.is_empty() {
+        sql.push(" UNION ALL SELECT ");
+        ask.push_keys(&mut sql, "toUnixTimestamp64Milli(time)", group)?;
+        // What the rollup has columns for.
+        sql.push("user_hash, notEmpty(visitor) AS known");
+        sql.push(if sessions { ", if(empty(session), 0, cityHash64(session)) AS session_hash" } else { "" });
+        matching_any(&mut sql, &ask.selection, &cover.rest)?;
+        ask.sample.condition(&mut sql);
+        ask.push_choice(&mut sql, operand)?;
+    }
+    sql.push(")");
+    ask.finish(&mut sql, true);
+    Ok(sql)
+}
+
+fn rolled(sql: &mut Sql, ask: &Ask<'_>, ranges: &[Range<i64>], spread: Spread, columns: impl Fn(&mut Sql)) -> Result<(), QueryError> {
+    let masks = masks(ranges);
+    sql.push("WITH toUnixTimestamp(toDateTime(day, 'UTC')) * 1000 AS midnight, ");
+    bits(sql, &masks);
+    sql.push(" AS bits");
+    // Within a day the hours tell the steps.
+    let by_hour = ask.step.is_some_and(|step| step % DAY != 0 || ask.zone % DAY != 0);
+    if by_hour {
+        sql.push(", arrayJoin(bitPositionsToArray(bits)) AS hour");
+    }
+    sql.push(" SELECT ");
+    ask.push_keys(sql, if by_hour { "(midnight + hour * 3600000)" } else { "midnight" }, group)?;
+    columns(sql);
+    let table = match spread {
+        Spread::Row => From::Sessions,
+        Spread::Routes => From::SessionRoutes,
+        Spread::Kinds => From::SessionKinds,
+    };
+    tenant(sql, table, ask.selection.scope, ask.selection.project)?;
+    within(sql, &masks);
+    if !ask.selection.kinds.is_empty() {
+        let kinds = texts(ask.selection.kinds);
+        match spread {
+            Spread::Kinds => sql.push(" AND kind IN ").bind(kinds),
+            Spread::Row | Spread::Routes => sql.push(" AND hasAny(kinds, ").bind(kinds).push(")"),
+        };
+    }
+    for filter in ask.selection.filters {
+        sql.push(" AND ");
+        condition(sql, filter)?;
+    }
+    ask.sample.condition(sql);
+    ask.push_choice(sql, operand)
+}
+
+/// The hours of a row that count.
+fn bits(sql: &mut Sql, masks: &[(Range<i64>, u32)]) {
+    let partial = masks.iter().filter(|(_, mask)| *mask != ALL_HOURS);
+    sql.push("multiIf(");
+    for (days, mask) in partial {
+        sql.push("day = ").bind_day(days.start * DAY).push(", bitAnd(hours, ").bind(Value::Integer((*mask).into())).push("), ");
+    }
+    sql.push("0, 0, hours)");
+}
+
+/// ` AND …`: rows of the days, those of a part of a day only with an event in it.
+pub(super) fn within(sql: &mut Sql, masks: &[(Range<i64>, u32)]) {
+    sql.push(" AND (");
+    for (n, (days, mask)) in masks.iter().enumerate() {
+        sql.push(if n == 0 { "" } else { " OR " });
+        sql.push("day >= ").bind_day(days.start * DAY).push(" AND day < ").bind_day(days.end * DAY);
+        if *mask != ALL_HOURS {
+            sql.push(" AND bitAnd(hours, ").bind(Value::Integer((*mask).into())).push(") != 0");
+        }
+    }
+    sql.push(")");
+}

@@ -1,0 +1,545 @@
+//! Where an answer is read from: a pure function of the question, what is known of the rollups, and how much there is to read.
+//!
+//! ```text
+//! little to read                          the events, all of them
+//! values, over dimensions of a rollup     rollup_hours, rollup_routes or rollup_clients, and the events of the times it does not hold
+//! visitors and sessions, where exact      rollup_sessions, whole or a sample, and the events of the times it does not hold
+//! all else                                the events, a sample of the visitors
+//! ```
+//!
+//! A question can be divided: each measure goes where it is cheapest, and the parts are put together by their groups.
+
+use std::{collections::BTreeMap, ops::Range};
+
+use monitor_core::{
+    Kind,
+    query::{Field, Filter, Measure, Op, RetentionQuery},
+};
+
+use super::{known::Known, raw::Sample};
+use crate::row::DAY;
+
+/// An hour, ms.
+pub(super) const HOUR: i64 = 3_600_000;
+/// Rows of `rollup_sessions` of which no sample is taken, however little is quick enough: too few visitors would be left.
+const FEW_SESSIONS: u64 = 20_000;
+
+/// How much is quick enough, in rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Limits {
+    /// Events up to which all are read.
+    few_events: u64,
+    /// Events a sample is made of.
+    sample_events: u64,
+    /// Rows of `rollup_sessions` up to which all are read: they are few bytes.
+    few_sessions: u64,
+    /// Rows of `rollup_sessions` a sample is made of.
+    sample_sessions: u64,
+}
+
+impl Limits {
+    /// By the number of events that may be read for any question.
+    pub(super) fn new(quick: u64) -> Limits {
+        let times = |n: u64| quick.saturating_mul(n).max(1);
+        Limits { few_events: quick, sample_events: times(1), few_sessions: times(3).max(FEW_SESSIONS), sample_sessions: times(1) }
+    }
+}
+
+/// Which part of an answer comes from where, by positions of the question's measures.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Part {
+    pub(super) measures: Vec<usize>,
+    pub(super) source: Source,
+    pub(super) sample: Sample,
+}
+
+/// Where a part is read.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Source {
+    /// The events of the range.
+    Events,
+    /// A histogram rollup, and the events of the ranges it does not hold.
+    Values(Cube, Cover),
+    /// The rollup of sessions, and the events of the ranges it does not hold.
+    People(Cover, Spread),
+}
+
+/// The histogram rollups.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cube {
+    Hours,
+    Routes,
+    Clients,
+}
+
+/// How the lists of a row of `rollup_sessions` are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Spread {
+    /// A row is a row. Kinds are asked of its list.
+    Row,
+    /// A row for each of its routes.
+    Routes,
+    /// A row for each of its kinds.
+    Kinds,
+}
+
+/// A range, divided.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Cover {
+    /// Times the rollup holds, ms: whole hours, or whole days.
+    pub(super) rolled: Vec<Range<i64>>,
+    /// The others.
+    pub(super) rest: Vec<Range<i64>>,
+}
+
+/// What a plan depends on.
+pub(super) struct Question<'a> {
+    pub(super) project: &'a str,
+    pub(super) range: Range<i64>,
+    pub(super) step: Option<i64>,
+    pub(super) zone: i64,
+    pub(super) kinds: &'a [Kind],
+    pub(super) filters: &'a [Filter],
+    pub(super) group_by: &'a [Field],
+    pub(super) measures: &'a [&'a Measure],
+    pub(super) exact: bool,
+    pub(super) limits: Limits,
+    /// The time at which the question is asked, ms.
+    pub(super) now: i64,
+}
+
+impl Cube {
+    /// What it tells apart.
+    fn holds(self, field: &Field) -> bool {
+        use Field::{Browser, Connection, Country, Device, Environment, Kind, Name, Os, Release, Route};
+        match self {
+            _ if matches!(field, Kind | Name | Device | Environment) => true,
+            Cube::Hours => *field == Release,
+            Cube::Routes => matches!(field, Release | Route),
+            Cube::Clients => matches!(field, Country | Browser | Os | Connection),
+        }
+    }
+}
+
+/// What a measure needs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Family {
+    Values,
+    People,
+    /// Can be multiplied, so a sample will do.
+    Sampled,
+    /// A single event decides.
+    Exact,
+}
+
+fn family(measure: &Measure) -> Family {
+    match measure {
+        Measure::Visitors | Measure::Sessions => Family::People,
+        Measure::Pages => Family::Sampled,
+        Measure::FirstSeen | Measure::LastSeen | Measure::AnyName | Measure::AnyMessage | Measure::AnyTarget => Family::Exact,
+        _ => Family::Values,
+    }
+}
+
+/// A smallest or largest value cannot be told from a sample.
+fn sampled(measure: &Measure) -> bool {
+    family(measure) != Family::Exact && !matches!(measure, Measure::Min | Measure::Max)
+}
+
+/// Divides a question.
+pub(super) fn plan(question: &Question<'_>, known: &Known) -> Vec<Part> {
+    let all: Vec<usize> = (0..question.measures.len()).collect();
+    let events = |measures, sample| Part { measures, source: Source::Events, sample };
+    let to_read = known.events(question.project, question.kinds, names(question.filters), &question.range);
+    if question.exact || to_read.is_some_and(|rows| rows <= question.limits.few_events) {
+        return vec![events(all, Sample::ALL)];
+    }
+    let values = values(question, known).filter(|(_, rows)| to_read.is_none_or(|all| *rows < all));
+    let people = people(question, known);
+    let (mut of_values, mut of_people, mut of_events) = (Vec::new(), Vec::new(), Vec::new());
+    for (n, measure) in question.measures.iter().enumerate() {
+        match family(measure) {
+            Family::Values if values.is_some() => of_values.push(n),
+            Family::People if people.is_some() => of_people.push(n),
+            _ => of_events.push(n),
+        }
+    }
+    let sample = to_read.map_or(Sample::ALL, |rows| sample(question, of_events.iter().filter_map(|n| question.measures.get(*n)), rows));
+    // Who reads all events anyway needs no rollup beside it.
+    if !of_events.is_empty() && sample == Sample::ALL {
+        return vec![events(all, Sample::ALL)];
+    }
+    let mut parts = Vec::new();
+    if let Some((source, _)) = values.filter(|_| !of_values.is_empty()) {
+        parts.push(Part { measures: of_values, source, sample: Sample::ALL });
+    }
+    if let Some((source, sample)) = people.filter(|_| !of_people.is_empty()) {
+        parts.push(Part { measures: of_people, source, sample });
+    }
+    if !of_events.is_empty() {
+        parts.push(events(of_events, sample));
+    }
+    parts
+}
+
+/// The size of a sample of events.
+fn sample<'a>(question: &Question<'_>, mut measures: impl Iterator<Item = &'a &'a Measure>, rows: u64) -> Sample {
+    if rows <= 2 * question.limits.sample_events || !measures.all(|measure| sampled(measure)) || picks(question.filters) {
+        return Sample::ALL;
+    }
+    fraction(rows, question.limits.sample_events)
+}
+
+/// The sample of events for a question that takes one if it is large.
+pub(super) fn sample_of_events(
+    limits: Limits,
+    known: &Known,
+    project: &str,
+    kinds: &[Kind],
+    filters: &[Filter],
+    range: &Range<i64>,
+) -> Sample {
+    match known.events(project, kinds, names(filters), range) {
+        Some(rows) if rows > 2 * limits.sample_events && !picks(filters) => fraction(rows, limits.sample_events),
+        _ => Sample::ALL,
+    }
+}
+
+/// A power of two, so that the sample of one question lies in that of another.
+fn fraction(rows: u64, wanted: u64) -> Sample {
+    Sample((rows / wanted).max(1).next_power_of_two())
+}
+
+/// Whether filters pick out so little that a sample would miss it: somebody, or something that has an id.
+fn picks(filters: &[Filter]) -> bool {
+    use Field::{Fingerprint, Id, Page, Session, User, Visitor};
+    filters.iter().any(|filter| filter.op == Op::In && matches!(filter.field, Id | Page | Session | User | Visitor | Fingerprint))
+}
+
+/// The names a filter allows.
+fn names(filters: &[Filter]) -> Option<&[String]> {
+    filters.iter().find(|filter| filter.op == Op::In && filter.field == Field::Name).map(|filter| filter.values.as_slice())
+}
+
+/// The cheapest histogram rollup that can answer, and the rows it takes.
+fn values(question: &Question<'_>, known: &Known) -> Option<(Source, u64)> {
+    let candidates = [Cube::Hours, Cube::Routes, Cube::Clients].into_iter().filter_map(|cube| {
+        let fields = question.filters.iter().map(|filter| &filter.field).chain(question.group_by);
+        if !fields.into_iter().all(|field| cube.holds(field)) {
+            return None;
+        }
+        let grain = if cube == Cube::Hours { HOUR } else { DAY };
+        if question.step.is_some_and(|step| step % grain != 0 || question.zone % grain != 0) {
+            return None;
+        }
+        let cover = if grain == HOUR { hours(&question.range, known) } else { days(&question.range, known) };
+        if cover.rolled.is_empty() {
+            return None;
+        }
+        let rows = known.rolled(cube, question.project, question.kinds, names(question.filters), &cover.rolled);
+        let rest = cover.rest.iter().filter_map(|rest| known.events(question.project, question.kinds, names(question.filters), rest));
+        let cost = rows + rest.sum::<u64>();
+        Some((Source::Values(cube, cover), cost))
+    });
+    candidates.min_by_key(|(_, cost)| *cost)
+}
+
+/// How visitors and sessions can be counted with the rollup of sessions, if they can.
+fn people(question: &Question<'_>, known: &Known) -> Option<(Source, Sample)> {
+    use Field::{Browser, Connection, Country, Device, Environment, Language, Os, Release, Route, Session, User, Visitor};
+    let single = |field: &Field| {
+        matches!(field, Browser | Os | Device | Country | Connection | Language | Release | Environment | Session | Visitor | User)
+    };
+    if question.step.is_some_and(|step| step % HOUR != 0 || question.zone % HOUR != 0) {
+        return None;
+    }
+    // A row has several routes and kinds; of two conditions on them it cannot tell whether one event meets both.
+    let fields = || question.filters.iter().map(|filter| &filter.field).chain(question.group_by);
+    let routes = fields().any(|field| *field == Route);
+    let kinds = fields().any(|field| *field == Field::Kind) || !question.kinds.is_empty();
+    if (routes && kinds) || !fields().all(|field| single(field) || matches!(field, Route | Field::Kind)) {
+        return None;
+    }
+    let spread = match (routes, fields().any(|field| *field == Field::Kind)) {
+        (true, _) => Spread::Routes,
+        (false, true) => Spread::Kinds,
+        (false, false) => Spread::Row,
+    };
+    let cover = if routes || kinds {
+        // Nor does it tell in which hour: the step and the range must hold whole rows.
+        if question.step.is_some_and(|step| step % DAY != 0 || question.zone % DAY != 0) {
+            return None;
+        }
+        whole_rows(&question.range, known, question.now)
+    } else {
+        hours(&question.range, known)
+    };
+    if cover.rolled.is_empty() {
+        return None;
+    }
+    let rows = known.sessions(question.project, &cover.rolled);
+    let sample = if rows <= question.limits.few_sessions || picks(question.filters) {
+        Sample::ALL
+    } else {
+        fraction(rows, question.limits.sample_sessions)
+    };
+    Some((Source::People(cover, spread), sample))
+}
+
+/// What the rollup of sessions tells of when somebody came, and the size of the sample; `None` when the events must be asked.
+pub(super) fn visits(query: &RetentionQuery, known: &Known, limits: Limits, now: i64) -> Option<(Cover, Sample)> {
+    use Field::{Browser, Connection, Country, Device, Environment, Language, Os, Release, User};
+    let parts = [&query.filters, &query.first.filters, &query.again.filters];
+    let held =
+        |filter: &Filter| matches!(filter.field, Browser | Os | Device | Country | Connection | Language | Release | Environment | User);
+    if query.exact || !parts.into_iter().flatten().all(held) {
+        return None;
+    }
+    let range = query.from..query.to;
+    let by_kind = !query.first.kinds.is_empty() || !query.again.kinds.is_empty();
+    let cover = if by_kind { whole_rows(&range, known, now) } else { hours(&range, known) };
+    if cover.rolled.is_empty() {
+        return None;
+    }
+    let rows = known.sessions(&query.project, &cover.rolled);
+    let sample = if rows <= limits.few_sessions || picks(&query.filters) { Sample::ALL } else { fraction(rows, limits.sample_sessions) };
+    Some((cover, sample))
+}
+
+/// The whole hours that are in the rollups, and the rest of the range.
+pub(super) fn hours(range: &Range<i64>, known: &Known) -> Cover {
+    let whole = up(range.start, HOUR)..range.end - range.end.rem_euclid(HOUR);
+    cover(range, known.days.iter().map(|(day, known)| (day * DAY).max(whole.start)..known.until.min(whole.end)))
+}
+
+/// The closed days that are in the rollups, and the rest of the range.
+pub(super) fn days(range: &Range<i64>, known: &Known) -> Cover {
+    let closed = known.days.iter().filter(|(day, known)| known.until == (**day + 1) * DAY).map(|(day, known)| day * DAY..known.until);
+    cover(range, closed.filter(|day| range.start <= day.start && day.end <= range.end))
+}
+
+/// The days of which the rollup of sessions holds nothing but what lies in the range, and the rest of it.
+///
+/// A row of the open day is about the hours up to its `until`, which may be a later one than is known here: it never is later than the
+/// hour that goes on, so a range up to that one holds the whole row.
+pub(super) fn whole_rows(range: &Range<i64>, known: &Known, now: i64) -> Cover {
+    let present = now - now.rem_euclid(HOUR);
+    let whole = known.days.iter().filter(|(day, known)| {
+        let (start, end) = (**day * DAY, (**day + 1) * DAY);
+        known.until > start && range.start <= start && (end <= range.end || (known.until < end && present <= range.end))
+    });
+    cover(range, whole.map(|(day, known)| day * DAY..known.until.min(range.end)))
+}
+
+/// Neighbours put together, and what lies between.
+fn cover(range: &Range<i64>, held: impl Iterator<Item = Range<i64>>) -> Cover {
+    let mut cover = Cover::default();
+    let mut at = range.start;
+    for held in held.filter(|held| held.start < held.end && held.start >= range.start && held.end <= range.end) {
+        if held.start > at {
+            cover.rest.push(at..held.start);
+        }
+        match cover.rolled.last_mut() {
+            Some(last) if last.end == held.start => last.end = held.end,
+            _ => cover.rolled.push(held.clone()),
+        }
+        at = held.end;
+    }
+    if at < range.end {
+        cover.rest.push(at..range.end);
+    }
+    cover
+}
+
+fn up(time: i64, unit: i64) -> i64 {
+    time + (-time).rem_euclid(unit)
+}
+
+/// The hours of each day that ranges of whole hours hold, as bits; days with the same ones are put together.
+pub(super) fn masks(ranges: &[Range<i64>]) -> Vec<(Range<i64>, u32)> {
+    let mut masks = BTreeMap::<i64, u32>::new();
+    let mut whole: Vec<(Range<i64>, u32)> = Vec::new();
+    for range in ranges {
+        let full = up(range.start, DAY) / DAY..range.end.div_euclid(DAY);
+        if full.start < full.end {
+            whole.push((full.clone(), ALL_HOURS));
+        }
+        let mut hour = range.start;
+        while hour < range.end {
+            let day = hour.div_euclid(DAY);
+            if full.contains(&day) {
+                hour = full.end * DAY;
+                continue;
+            }
+            *masks.entry(day).or_default() |= 1 << (hour.rem_euclid(DAY) / HOUR);
+            hour += HOUR;
+        }
+    }
+    whole.extend(masks.into_iter().map(|(day, mask)| (day..day + 1, mask)));
+    whole
+}
+
+/// The bits of a whole day.
+pub(super) const ALL_HOURS: u32 = (1 << 24) - 1;
+
+#[cfg(test)]
+#[allow(clippy::single_range_in_vec_init, reason = "lists of ranges are what is tested")]
+mod tests {
+    use super::*;
+    use crate::query::known::Day;
+
+    /// Day 100 and 101 are closed, 102 is in the rollups up to 10:00, nothing of 103 is.
+    fn known() -> Known {
+        let day = |day: i64, until: i64| {
+            (day, Day { until, events: 1_000_000, hours: 10_000, routes: 30_000, clients: 90_000, sessions: 80_000 })
+        };
+        let days = [day(100, 101 * DAY), day(101, 102 * DAY), day(102, 102 * DAY + 10 * HOUR), day(103, 103 * DAY)];
+        let names = |names: &[(&str, f64)]| names.iter().map(|(name, share)| ((*name).to_owned(), *share)).collect();
+        let shop = [("vital".to_owned(), names(&[("LCP", 0.2), ("CLS", 0.2)])), ("click".to_owned(), names(&[("click", 0.5)]))];
+        let tiny = [("click".to_owned(), names(&[("click", 0.01)]))];
+        let shares = [("shop".to_owned(), shop.into()), ("tiny".to_owned(), tiny.into())].into();
+        Known { days: days.into(), shares, counted: true }
+    }
+
+    struct Scene {
+        range: Range<i64>,
+        step: Option<i64>,
+        zone: i64,
+        kinds: Vec<Kind>,
+        filters: Vec<Filter>,
+        group_by: Vec<Field>,
+        project: &'static str,
+        exact: bool,
+    }
+
+    impl Default for Scene {
+        fn default() -> Scene {
+            let range = 100 * DAY..103 * DAY;
+            Scene { range, step: None, zone: 0, kinds: vec![], filters: vec![], group_by: vec![], project: "shop", exact: false }
+        }
+    }
+
+    impl Scene {
+        fn plan(&self, measures: &[Measure]) -> Vec<Part> {
+            let measures: Vec<&Measure> = measures.iter().collect();
+            let question = Question {
+                project: self.project,
+                range: self.range.clone(),
+                step: self.step,
+                zone: self.zone,
+                kinds: &self.kinds,
+                filters: &self.filters,
+                group_by: &self.group_by,
+                measures: &measures,
+                exact: self.exact,
+                limits: Limits::new(200_000),
+                now: 102 * DAY + 10 * HOUR + 5,
+            };
+            plan(&question, &known())
+        }
+
+        fn cubes(&self) -> Option<Cube> {
+            match &self.plan(&[Measure::P75])[0].source {
+                Source::Values(cube, _) => Some(*cube),
+                _ => None,
+            }
+        }
+    }
+
+    fn is(field: Field) -> Filter {
+        Filter { field, op: Op::In, values: vec!["x".into()] }
+    }
+
+    #[test]
+    fn hours_are_held_up_to_the_hour_that_is_known() {
+        let range = 100 * DAY + 90 * 60_000..102 * DAY + 20 * HOUR;
+        let cover = hours(&range, &known());
+        assert_eq!(cover.rolled, vec![100 * DAY + 2 * HOUR..102 * DAY + 10 * HOUR]);
+        assert_eq!(cover.rest, [range.start..100 * DAY + 2 * HOUR, 102 * DAY + 10 * HOUR..range.end]);
+        assert_eq!(hours(&(99 * DAY..100 * DAY), &known()), Cover { rolled: vec![], rest: vec![99 * DAY..100 * DAY] });
+        assert_eq!(hours(&(100 * DAY + 5..100 * DAY + 6), &known()).rolled, []);
+    }
+
+    #[test]
+    fn days_are_held_when_they_are_closed() {
+        let cover = days(&(100 * DAY + 1..103 * DAY), &known());
+        assert_eq!((cover.rolled, cover.rest), (vec![101 * DAY..102 * DAY], vec![100 * DAY + 1..101 * DAY, 102 * DAY..103 * DAY]));
+    }
+
+    #[test]
+    fn rows_of_sessions_are_whole_when_the_range_reaches_the_present() {
+        let (now, noon) = (102 * DAY + 10 * HOUR + 5, 102 * DAY + 10 * HOUR);
+        assert_eq!(whole_rows(&(100 * DAY..noon), &known(), now).rolled, [100 * DAY..noon]);
+        assert_eq!(whole_rows(&(100 * DAY..noon - 1), &known(), now).rolled, [100 * DAY..102 * DAY]);
+        // A later build may have added hours behind the end of the range.
+        assert_eq!(whole_rows(&(100 * DAY..noon), &known(), now + HOUR).rolled, [100 * DAY..102 * DAY]);
+    }
+
+    #[test]
+    fn hours_of_days_become_bits() {
+        let range = 100 * DAY + 22 * HOUR..103 * DAY + 2 * HOUR;
+        assert_eq!(masks(std::slice::from_ref(&range)), [(101..103, ALL_HOURS), (100..101, 0b11 << 22), (103..104, 0b11)]);
+        assert_eq!(masks(&[100 * DAY..100 * DAY + HOUR, 100 * DAY + 3 * HOUR..100 * DAY + 4 * HOUR]), [(100..101, 0b1001)]);
+    }
+
+    #[test]
+    fn little_is_read_as_it_is_and_so_is_what_must_be_exact() {
+        let events = |parts: Vec<Part>| parts.len() == 1 && parts[0].source == Source::Events && parts[0].sample == Sample::ALL;
+        let measures = [Measure::Count, Measure::Visitors];
+        assert!(events(Scene { exact: true, ..Scene::default() }.plan(&measures)));
+        assert!(events(Scene { project: "tiny", ..Scene::default() }.plan(&measures)));
+        assert!(events(Scene { project: "unknown", ..Scene::default() }.plan(&measures)));
+        assert!(!events(Scene::default().plan(&measures)));
+        // A single event decides, so all are read; then the rollup would save nothing.
+        assert!(events(Scene::default().plan(&[Measure::Count, Measure::LastSeen])));
+    }
+
+    #[test]
+    fn the_smallest_rollup_that_tells_the_fields_apart_is_asked() {
+        let cube = |fields: &[Field]| Scene { group_by: fields.to_vec(), range: 100 * DAY..102 * DAY, ..Scene::default() }.cubes();
+        assert_eq!(cube(&[]), Some(Cube::Hours));
+        assert_eq!(cube(&[Field::Release, Field::Name]), Some(Cube::Hours));
+        assert_eq!(cube(&[Field::Route, Field::Release]), Some(Cube::Routes));
+        assert_eq!(cube(&[Field::Browser, Field::Device]), Some(Cube::Clients));
+        assert_eq!(cube(&[Field::Browser, Field::Route]), None);
+        assert_eq!(cube(&[Field::Attribute("plan".into())]), None);
+        let step = |step: i64, zone: i64| Scene { step: Some(step), zone, ..Scene::default() }.cubes();
+        assert_eq!(
+            (step(HOUR, 2 * HOUR), step(DAY, -HOUR), step(HOUR / 2, 0), step(HOUR, HOUR / 2)),
+            (Some(Cube::Hours), Some(Cube::Hours), None, None)
+        );
+        let by_route = |step: i64, zone: i64| Scene { step: Some(step), zone, group_by: vec![Field::Route], ..Scene::default() }.cubes();
+        assert_eq!((by_route(DAY, 0), by_route(DAY, HOUR), by_route(HOUR, 0)), (Some(Cube::Routes), None, None));
+    }
+
+    #[test]
+    fn visitors_come_from_sessions_where_a_row_can_tell() {
+        let spread = |scene: Scene| match &scene.plan(&[Measure::Visitors])[0].source {
+            Source::People(_, spread) => Some(*spread),
+            _ => None,
+        };
+        let filters = |fields: &[Field]| Scene { filters: fields.iter().cloned().map(is).collect(), ..Scene::default() };
+        assert_eq!(spread(Scene { step: Some(HOUR), zone: HOUR, ..Scene::default() }), Some(Spread::Row));
+        assert_eq!(spread(filters(&[Field::Browser, Field::Language])), Some(Spread::Row));
+        assert_eq!(spread(filters(&[Field::Route, Field::Browser])), Some(Spread::Routes));
+        assert_eq!(spread(filters(&[Field::Kind])), Some(Spread::Kinds));
+        assert_eq!(spread(Scene { kinds: vec![Kind::Click], ..Scene::default() }), Some(Spread::Row));
+        assert_eq!(spread(filters(&[Field::Route, Field::Kind])), None);
+        assert_eq!(spread(filters(&[Field::Name])), None);
+        assert_eq!(spread(Scene { kinds: vec![Kind::Click], step: Some(HOUR), ..Scene::default() }), None);
+        assert_eq!(spread(Scene { kinds: vec![Kind::Click], step: Some(DAY), ..Scene::default() }), Some(Spread::Row));
+    }
+
+    #[test]
+    fn the_rest_is_a_sample_unless_it_could_miss_what_is_looked_for() {
+        let scene = |field: Field| Scene { filters: vec![is(field)], ..Scene::default() };
+        let plan = scene(Field::Attribute("plan".into())).plan(&[Measure::Count, Measure::Visitors]);
+        // 2.7 million events of the project in three days: of 200,000 at least a half.
+        assert_eq!(plan, [Part { measures: vec![0, 1], source: Source::Events, sample: Sample(16) }]);
+        assert_eq!(scene(Field::Attribute("plan".into())).plan(&[Measure::Max])[0].sample, Sample::ALL);
+        assert_eq!(scene(Field::Fingerprint).plan(&[Measure::Count])[0].sample, Sample::ALL);
+        let parts = Scene::default().plan(&[Measure::Pages, Measure::Count, Measure::Sessions]);
+        assert_eq!(parts.iter().map(|part| part.measures.clone()).collect::<Vec<_>>(), [vec![1], vec![2], vec![0]]);
+        assert_eq!(parts.iter().map(|part| part.sample).collect::<Vec<_>>(), [Sample::ALL, Sample::ALL, Sample(16)]);
+    }
+}

@@ -1,0 +1,334 @@
+//! Aggregates of the events themselves.
+//!
+//! A row stands for as many events as its `weight` says, and in a sample for those of the visitors that were left out as well: `w` is
+//! both together. Counts are sums of `w`, rounded at the end; sums and means of values are weighted by it. Percentiles are those of the
+//! list in which each value stands as often as its weight says, rounded to a whole number because the server's function takes no other:
+//! exact, with linear interpolation between the two nearest. All measures of `value` are of finite values only.
+
+use std::ops::Range;
+
+use monitor_core::{
+    QueryError,
+    query::{Field, Measure, VITAL_BANDS},
+};
+
+use super::filter::{Selection, group, matching, operand};
+use crate::{
+    rollup::bucket,
+    sql::{Sql, Value},
+};
+
+/// An aggregating question about one period, with everything settled that needs no figures.
+#[derive(Clone)]
+pub(super) struct Ask<'a> {
+    pub(super) selection: Selection<'a>,
+    pub(super) range: Range<i64>,
+    pub(super) step: Option<i64>,
+    /// Steps begin at multiples of the step of the time plus this, ms.
+    pub(super) zone: i64,
+    pub(super) group_by: &'a [Field],
+    /// Only these groups.
+    pub(super) chosen: Option<&'a Chosen>,
+    pub(super) measures: Vec<&'a Measure>,
+    /// Column (of time, groups and measures) and direction.
+    pub(super) order: Option<(usize, bool)>,
+    pub(super) limit: u32,
+    /// Share of the visitors that is read.
+    pub(super) sample: Sample,
+}
+
+/// Groups that were chosen before the question is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Chosen {
+    /// For each field its values, as texts: the groups column by column.
+    pub(super) values: Vec<Vec<String>>,
+    /// Whether all others are one more group.
+    pub(super) others: bool,
+}
+
+/// One of this many visitors is read, chosen by their hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Sample(pub(super) u64);
+
+impl Sample {
+    pub(super) const ALL: Sample = Sample(1);
+
+    /// The share of the visitors, 0 to 1.
+    #[allow(clippy::cast_precision_loss, reason = "a small number")]
+    pub(super) fn share(self) -> f64 {
+        1.0 / self.0 as f64
+    }
+
+    /// The sample that would have had a smaller error: it falls with the root of the number of visitors.
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "between 1 and the number itself"
+    )]
+    pub(super) fn for_error(self, error: f64, wanted: f64) -> Sample {
+        let most = self.0 as f64 * (wanted / error).powi(2);
+        Sample(if most < 2.0 { 1 } else { 1 << (most.log2() as u64) })
+    }
+
+    /// ` AND …`: visitors in the sample. Events of nobody share one hash: they are all read, and not multiplied.
+    pub(super) fn condition(self, sql: &mut Sql) {
+        if self != Sample::ALL {
+            sql.push(" AND (user_hash < ").bind(Value::Unsigned(u64::MAX / self.0)).push(" OR user_hash = cityHash64(''))");
+        }
+    }
+
+    /// What each row stands for, beside its weight.
+    pub(super) fn factor(self, sql: &mut Sql) {
+        if self == Sample::ALL {
+            sql.push("1");
+        } else {
+            sql.push("if(user_hash = cityHash64(''), 1, ").bind(Value::Unsigned(self.0)).push(")");
+        }
+    }
+}
+
+impl Ask<'_> {
+    /// Columns before the measures.
+    pub(super) fn keys(&self) -> usize {
+        usize::from(self.step.is_some()) + self.group_by.len()
+    }
+
+    /// Minutes that a row of the answer is about.
+    #[allow(clippy::cast_precision_loss, reason = "lengths of ranges are far below 2^53")]
+    pub(super) fn minutes(&self) -> f64 {
+        self.step.unwrap_or(self.range.end - self.range.start) as f64 / 60_000.0
+    }
+
+    /// ` GROUP BY …`, `ORDER BY …`, `LIMIT …` by the names of the columns.
+    pub(super) fn finish(&self, sql: &mut Sql, grouped: bool) {
+        let keys = self.keys();
+        if grouped && keys > 0 {
+            sql.push(" GROUP BY ");
+            list(sql, 0..keys);
+        }
+        if self.order.is_some() || keys > 0 {
+            sql.push(" ORDER BY ");
+        }
+        if let Some((column, descending)) = self.order {
+            sql.column(column).push(if descending { " DESC NULLS LAST" } else { " ASC NULLS LAST" });
+            sql.push(if keys > 0 { ", " } else { "" });
+        }
+        list(sql, 0..keys);
+        sql.push(" LIMIT ").bind(Value::Integer(self.limit.into()));
+    }
+
+    /// The columns of time (of an expression, ms) and groups, each with its name and a comma.
+    pub(super) fn push_keys(
+        &self,
+        sql: &mut Sql,
+        time: &'static str,
+        group: fn(&mut Sql, &Field) -> Result<(), QueryError>,
+    ) -> Result<(), QueryError> {
+        let mut column = 0;
+        let mut name = |sql: &mut Sql| {
+            sql.push(" AS ").column(column).push(", ");
+            column += 1;
+        };
+        if let Some(step) = self.step {
+            step_of(sql, time, step, self.zone);
+            name(sql);
+        }
+        for field in self.group_by {
+            match self.chosen {
+                Some(chosen) if chosen.others => {
+                    sql.push("if(");
+                    self.push_chosen(sql, chosen, group)?;
+                    sql.push(", toNullable(");
+                    if *field == Field::Status {
+                        group(sql, field)?;
+                    } else {
+                        sql.push("toString(");
+                        group(sql, field)?;
+                        sql.push(")");
+                    }
+                    sql.push("), NULL)");
+                }
+                _ => group(sql, field)?,
+            }
+            name(sql);
+        }
+        Ok(())
+    }
+
+    /// ` AND …`: rows of the chosen groups, unless all others are a group as well.
+    pub(super) fn push_choice(&self, sql: &mut Sql, group: fn(&mut Sql, &Field) -> Result<(), QueryError>) -> Result<(), QueryError> {
+        match self.chosen {
+            Some(chosen) if !chosen.others => {
+                sql.push(" AND ");
+                self.push_chosen(sql, chosen, group)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn push_chosen(&self, sql: &mut Sql, chosen: &Chosen, group: fn(&mut Sql, &Field) -> Result<(), QueryError>) -> Result<(), QueryError> {
+        // A tuple of one is no tuple in SQL.
+        sql.push(if self.group_by.len() > 1 { "(" } else { "" });
+        for (n, field) in self.group_by.iter().enumerate() {
+            sql.push(if n == 0 { "" } else { ", " }).push("toString(");
+            group(sql, field)?;
+            sql.push(")");
+        }
+        sql.push(if self.group_by.len() > 1 { ") IN arrayZip(" } else { " IN (" });
+        for (n, values) in chosen.values.iter().enumerate() {
+            sql.push(if n == 0 { "" } else { ", " }).bind(Value::Texts(values.clone()));
+        }
+        sql.push(")");
+        Ok(())
+    }
+}
+
+/// The beginning of the step in which a time (an expression, ms) lies.
+pub(super) fn step_of(sql: &mut Sql, time: &'static str, step: i64, zone: i64) {
+    sql.push(time).push(" - positiveModulo(").push(time).push(" + ").bind(Value::Integer(zone));
+    sql.push(", ").bind(Value::Integer(step)).push(")");
+}
+
+pub(super) fn list(sql: &mut Sql, columns: Range<usize>) {
+    for column in columns.clone() {
+        sql.push(if column == columns.start { "" } else { ", " }).column(column);
+    }
+}
+
+/// The question to `events`.
+pub(super) fn select(ask: &Ask<'_>) -> Result<Sql, QueryError> {
+    let mut sql = Sql::new("WITH weight * ");
+    ask.sample.factor(&mut sql);
+    sql.push(" AS w SELECT ");
+    ask.push_keys(&mut sql, "toUnixTimestamp64Milli(time)", group)?;
+    let keys = ask.keys();
+    for (n, measure) in ask.measures.iter().enumerate() {
+        push_measure(&mut sql, measure, ask)?;
+        sql.push(" AS ").column(keys + n).push(", ");
+    }
+    // Closes the list; of a sample also what tells how far it can be trusted, see `trust`.
+    if ask.sample == Sample::ALL {
+        sql.push("1");
+    } else {
+        sql.push("sumResample(0, 16, 1)(w, bitAnd(user_hash, 15)), ");
+        sql.push(if ask.measures.iter().any(|measure| is_percentile(measure)) { QUANTILES } else { "[]" });
+    }
+    matching(&mut sql, &ask.selection, ask.range.clone())?;
+    ask.sample.condition(&mut sql);
+    ask.push_choice(&mut sql, operand)?;
+    ask.finish(&mut sql, true);
+    Ok(sql)
+}
+
+fn push_measure(sql: &mut Sql, measure: &Measure, ask: &Ask<'_>) -> Result<(), QueryError> {
+    match measure {
+        Measure::Count => sql.push("toUInt64(round(sum(w)))"),
+        Measure::Rate => sql.push("sum(w) / ").bind(Value::Float(ask.minutes())),
+        Measure::Visitors => distinct(sql, "uniqExactIf(user_hash, notEmpty(visitor))", ask.sample),
+        Measure::Sessions => distinct(sql, "uniqExactIf(session, notEmpty(session))", ask.sample),
+        Measure::Pages => distinct(sql, "uniqExactIf(page, notEmpty(page))", ask.sample),
+        Measure::Sum => sql.push("sumOrNullIf(value * w, isFinite(value))"),
+        Measure::Avg => sql.push("avgWeightedOrNullIf(value, w, isFinite(value))"),
+        Measure::Min => sql.push("minOrNullIf(value, isFinite(value))"),
+        Measure::Max => sql.push("maxOrNullIf(value, isFinite(value))"),
+        Measure::P50 => quantile(sql, "[1]"),
+        Measure::P75 => quantile(sql, "[2]"),
+        Measure::P90 => quantile(sql, "[3]"),
+        Measure::P95 => quantile(sql, "[4]"),
+        Measure::P99 => quantile(sql, "[5]"),
+        Measure::Histogram => sql.push("sumMapIf([").push(bucket::SQL).push("], [toFloat64(w)], isFinite(value))"),
+        Measure::Apdex(_) => {
+            let target = measure.apdex_target().ok_or_else(|| QueryError::Invalid("apdex takes its target in ms: apdex:500".into()))?;
+            sql.push("(sumIf(w, isFinite(value) AND value <= ").bind(Value::Float(target));
+            sql.push(") + sumIf(w, isFinite(value) AND value <= ").bind(Value::Float(target * 4.0));
+            sql.push(")) / 2 / sumIf(w, isFinite(value))")
+        }
+        Measure::Failures => sql.push("toUInt64(round(sumIf(w, failure != '')))"),
+        Measure::FailureRate => sql.push("sumIf(w, failure != '') / sum(w)"),
+        Measure::Good => rounded(sql, Band::Good),
+        Measure::NeedsImprovement => rounded(sql, Band::NeedsImprovement),
+        Measure::Poor => rounded(sql, Band::Poor),
+        Measure::GoodShare => share(sql, Band::Good),
+        Measure::NeedsImprovementShare => share(sql, Band::NeedsImprovement),
+        Measure::PoorShare => share(sql, Band::Poor),
+        Measure::FirstSeen => sql.push("toUnixTimestamp64Milli(minOrNull(time))"),
+        Measure::LastSeen => sql.push("toUnixTimestamp64Milli(maxOrNull(time))"),
+        Measure::AnyName => sql.push("argMaxOrNull(toString(name), (time, id))"),
+        Measure::AnyMessage => sql.push("argMaxOrNull(message, (time, id))"),
+        Measure::AnyTarget => sql.push("argMaxOrNull(target, (time, id))"),
+        Measure::CountKind(kind) => sql.push("toUInt64(round(sumIf(w, kind = ").bind(Value::Text(kind.clone())).push(")))"),
+        other => return Err(QueryError::Invalid(format!("{other} cannot be computed"))),
+    };
+    Ok(())
+}
+
+/// A number of different ones: those of a sample stand for as many as its size says.
+fn distinct<'a>(sql: &'a mut Sql, seen: &'static str, sample: Sample) -> &'a mut Sql {
+    sql.push(seen);
+    if sample == Sample::ALL { sql } else { sql.push(" * ").bind(Value::Unsigned(sample.0)) }
+}
+
+/// One of five percentiles. They are always computed together: the server recognises the expression and sorts once.
+fn quantile<'a>(sql: &'a mut Sql, position: &'static str) -> &'a mut Sql {
+    sql.push("if(countIf(isFinite(value)) = 0, NULL, ").push(QUANTILES).push(position).push(")")
+}
+
+const QUANTILES: &str = "quantilesExactWeightedInterpolatedIf(0.5, 0.75, 0.9, 0.95, 0.99)(value, toUInt64(round(weight)), isFinite(value))";
+
+pub(super) fn is_percentile(measure: &Measure) -> bool {
+    matches!(measure, Measure::P50 | Measure::P75 | Measure::P90 | Measure::P95 | Measure::P99)
+}
+
+/// The bands of web vitals.
+#[derive(Clone, Copy)]
+pub(super) enum Band {
+    Good,
+    NeedsImprovement,
+    Poor,
+    Any,
+}
+
+fn rounded(sql: &mut Sql, band: Band) -> &mut Sql {
+    sql.push("toUInt64(round(");
+    weight_in(sql, band).push("))")
+}
+
+fn share(sql: &mut Sql, band: Band) -> &mut Sql {
+    weight_in(sql, band).push(" / ");
+    weight_in(sql, Band::Any)
+}
+
+/// The weight of web vitals whose value lies in a band.
+fn weight_in(sql: &mut Sql, band: Band) -> &mut Sql {
+    sql.push("sumIf(w, ");
+    in_band(sql, band).push(")")
+}
+
+/// Whether a row is a web vital whose value lies in a band.
+pub(super) fn in_band(sql: &mut Sql, band: Band) -> &mut Sql {
+    sql.push("kind = 'vital' AND isFinite(value) AND (");
+    for (n, &(name, good, poor)) in VITAL_BANDS.iter().enumerate() {
+        sql.push(if n == 0 { "(name = " } else { " OR (name = " }).bind(Value::Text(name.into()));
+        match band {
+            Band::Good => sql.push(" AND value <= ").bind(Value::Float(good)),
+            Band::NeedsImprovement => sql.push(" AND value > ").bind(Value::Float(good)).push(" AND value <= ").bind(Value::Float(poor)),
+            Band::Poor => sql.push(" AND value > ").bind(Value::Float(poor)),
+            Band::Any => sql,
+        }
+        .push(")");
+    }
+    sql.push(")")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_the_error_takes_four_times_the_visitors() {
+        assert_eq!(Sample(64).for_error(0.04, 0.02), Sample(16));
+        assert_eq!(Sample(64).for_error(0.05, 0.02), Sample(8));
+        assert_eq!(Sample(8).for_error(1.0, 0.02), Sample::ALL);
+    }
+}

@@ -1,0 +1,333 @@
+//! A list of sessions.
+//!
+//! Two steps: which sessions, with nothing read but what they are ordered by; then all about those of the page. Whole days (and the hours
+//! of the present day) come from the rollup of sessions, what it does not hold from the events. The latest sessions of a long range are
+//! found in its last days: the range is looked at from its end, in ever longer windows, until the page is full.
+//!
+//! Sessions are told apart by the hash of their id, which is short. A filter that the rollup cannot answer is asked of the events.
+
+use std::{
+    collections::{HashMap, HashSet},
+    ops::Range,
+    time::Instant,
+};
+
+use monitor_core::{
+    QueryError, Scope,
+    query::{Field, Filter, Op, SessionOrder, SessionQuery, Source, Stats, Table},
+};
+use serde_json::Value as Cell;
+
+use super::{
+    ClickHouseStore,
+    answer::{Shape, count, tidy},
+    filter::{From, Selection, condition, matching, matching_any, tenant},
+    known::Known,
+    people::within,
+    plan::{self, Cover, HOUR, masks},
+};
+use crate::{
+    connection::Answer,
+    row::DAY,
+    sql::{Sql, Value},
+};
+
+/// A session can go on after the event that meets the filters, so it is looked for in this much more than the page takes, ms. One that goes
+/// on for longer may be missed at the end of a page of the newest.
+const GOES_ON: i64 = 4 * HOUR;
+/// Sessions whose details are asked for at once: their hashes travel in the address of a request.
+const AT_ONCE: usize = 500;
+
+/// A session that is listed.
+#[derive(Clone, Copy, Debug)]
+struct Listed {
+    /// Of its id.
+    hash: u64,
+    /// The smallest and the largest `user_hash` of the events that were looked at: mostly the same. Events of yet another visitor are not
+    /// counted: the SDK gives a session one visitor, or none before there is one.
+    who: [u64; 2],
+}
+
+/// Answers a question that was checked.
+pub(super) async fn answer(store: &ClickHouseStore, scope: &Scope, query: &SessionQuery) -> Result<Table, QueryError> {
+    let known = store.known().await?;
+    let now = super::now();
+    let mut stats = Stats::default();
+    let page = choose(store, scope, query, &known, now, &mut stats).await?;
+
+    let whole = plan::whole_rows(&(query.from..query.to), &known, now);
+    let mut rows = Vec::with_capacity(page.len());
+    for part in page.chunks(AT_ONCE) {
+        let mut details = ask(store, &details(scope, query, &whole, part)?, &mut stats).await?;
+        let unclear =
+            part.iter().filter(|listed| details.get(&listed.hash).is_some_and(|found| found.unclear)).copied().collect::<Vec<_>>();
+        if !unclear.is_empty() {
+            let found = || unclear.iter().filter_map(|listed| details.get(&listed.hash));
+            let first = found().filter_map(|found| found.time(3)).min().unwrap_or(query.from);
+            let last = found().filter_map(|found| found.time(4)).max().unwrap_or(query.to);
+            let lived = first.max(query.from)..last.saturating_add(1).min(query.to);
+            let lived = Cover { rolled: Vec::new(), rest: vec![lived] };
+            details.extend(ask(store, &self::details(scope, query, &lived, &unclear)?, &mut stats).await?);
+        }
+        rows.extend(part.iter().filter_map(|listed| details.remove(&listed.hash)).map(|found| found.cells));
+    }
+    if !whole.rolled.is_empty() {
+        stats.source = Source::Rollup;
+    }
+    Ok(Table { columns: SessionQuery::COLUMNS.map(str::to_owned).to_vec(), rows, previous: None, stats })
+}
+
+/// The sessions of the page, in order.
+async fn choose(
+    store: &ClickHouseStore,
+    scope: &Scope,
+    query: &SessionQuery,
+    known: &Known,
+    now: i64,
+    stats: &mut Stats,
+) -> Result<Vec<Listed>, QueryError> {
+    let begin = Instant::now();
+    let (skipped, limit) = (query.offset as usize, query.limit as usize);
+    let mut listed = Vec::new();
+    for start in starts(query) {
+        let range = start..query.to;
+        let sql = select(scope, query, range.clone(), &plan::whole_rows(&range, known, now))?;
+        let answer: Answer<(u64, i64, u64, u64)> = store.ask(&sql).await?;
+        stats.rows_read += answer.statistics.rows_read;
+        let least = if query.filters.is_empty() { start } else { start.saturating_add(GOES_ON) };
+        let full = answer.data.len() == skipped + limit && answer.data.last().is_some_and(|(_, finish, ..)| *finish >= least);
+        listed = answer.data.into_iter().skip(skipped).map(|(hash, _, low, high)| Listed { hash, who: [low, high] }).collect();
+        if full {
+            break;
+        }
+        if start > query.from && begin.elapsed() > store.connection.options().query_timeout {
+            return Err(QueryError::TooExpensive("it takes too long".into()));
+        }
+    }
+    Ok(listed)
+}
+
+/// Where the parts of the range begin that are looked at, one after the other: of the newest a few days, of other orders all.
+fn starts(query: &SessionQuery) -> Vec<i64> {
+    let mut starts = Vec::new();
+    if query.order == SessionOrder::Newest {
+        let mut start = (query.to - 1) - (query.to - 1).rem_euclid(DAY);
+        let mut longer = DAY;
+        while start > query.from {
+            starts.push(start);
+            start = start.saturating_sub(longer);
+            longer = longer.saturating_mul(3);
+        }
+    }
+    starts.push(query.from);
+    starts
+}
+
+/// Rows of hash, last event (ms), smallest and largest `user_hash`, in order.
+fn select(scope: &Scope, query: &SessionQuery, range: Range<i64>, cover: &Cover) -> Result<Sql, QueryError> {
+    let of_project = Selection { scope, project: &query.project, kinds: &[], filters: &[] };
+    let held = held(&query.filters);
+    let mut sql = Sql::new("SELECT hash, toUnixTimestamp64Milli(max(last)) AS finish, min(who), max(who) FROM (");
+    if !cover.rolled.is_empty() {
+        sql.push("SELECT session_hash AS hash, user_hash AS who, start AS first, `end` AS last, errors AS failed, 1");
+        if held {
+            rolled_conditions(&mut sql, &query.filters)?;
+        }
+        sql.push(" AS meets");
+        tenant(&mut sql, From::Sessions, scope, &query.project)?;
+        within(&mut sql, &masks(&cover.rolled));
+        sql.push(" AND session_hash != 0");
+    }
+    if !cover.rest.is_empty() {
+        sql.push(if cover.rolled.is_empty() { "" } else { " UNION ALL " });
+        sql.push("SELECT cityHash64(session) AS hash, user_hash AS who, time AS first, time AS last, ");
+        sql.push("if(kind = 'error', toFloat64(weight), 0) AS failed, 1");
+        if held {
+            conditions(&mut sql, query.filters.iter())?;
+        }
+        sql.push(" AS meets");
+        matching_any(&mut sql, &of_project, &cover.rest)?;
+        sql.push(" AND session != ''");
+    }
+    sql.push(")");
+    if !held {
+        sql.push(" WHERE hash IN (SELECT cityHash64(session)");
+        matching(&mut sql, &Selection { filters: &query.filters, ..of_project }, range)?;
+        sql.push(" AND session != '')");
+    }
+    sql.push(" GROUP BY hash");
+    if held && !query.filters.is_empty() {
+        sql.push(" HAVING max(meets)");
+    }
+    sql.push(match query.order {
+        SessionOrder::Newest => " ORDER BY finish DESC, hash",
+        SessionOrder::Errors => " ORDER BY round(sum(failed)) DESC, finish DESC, hash",
+        SessionOrder::Longest => " ORDER BY finish - toUnixTimestamp64Milli(min(first)) DESC, finish DESC, hash",
+    });
+    // Those that are passed over are counted here: they tell whether enough was looked at.
+    sql.push(" LIMIT ").bind(Value::Integer(i64::from(query.offset) + i64::from(query.limit)));
+    Ok(sql)
+}
+
+/// Whether a row of the rollup tells if one of its events meets all filters. It has several routes and kinds; of two conditions on them it
+/// cannot tell whether one event meets both.
+fn held(filters: &[Filter]) -> bool {
+    use Field::{Browser, Connection, Country, Device, Environment, Kind, Language, Os, Release, Route, Session, User, Visitor};
+    let has = |field: &Field| filters.iter().any(|filter| filter.field == *field);
+    let single = |filter: &Filter| match filter.field {
+        Browser | Os | Device | Country | Connection | Language | Release | Environment | Session | Visitor | Route | Kind => true,
+        // Events before somebody logged in have no user, their row has one.
+        User => filter.op == Op::In && !filter.values.iter().any(String::is_empty),
+        _ => false,
+    };
+    filters.iter().all(single) && !(has(&Route) && has(&Kind))
+}
+
+fn conditions<'a>(sql: &mut Sql, filters: impl Iterator<Item = &'a Filter>) -> Result<(), QueryError> {
+    for filter in filters {
+        sql.push(" AND ");
+        condition(sql, filter)?;
+    }
+    Ok(())
+}
+
+/// ` AND …` for a row of the rollup, with an event that meets all.
+fn rolled_conditions(sql: &mut Sql, filters: &[Filter]) -> Result<(), QueryError> {
+    conditions(sql, filters.iter().filter(|filter| !matches!(filter.field, Field::Route | Field::Kind)))?;
+    for (field, each, of) in
+        [(Field::Route, " AND arrayExists(route -> 1", ", routes)"), (Field::Kind, " AND arrayExists(kind -> 1", ", kinds)")]
+    {
+        let mut of_field = filters.iter().filter(|filter| filter.field == field).peekable();
+        if of_field.peek().is_some() {
+            sql.push(each);
+            conditions(sql, of_field)?;
+            sql.push(of);
+        }
+    }
+    Ok(())
+}
+
+/// What is answered about a session.
+struct Found {
+    /// Rows of the rollup overlap (a network that comes and goes): which of them has the first or the last route only the events tell.
+    unclear: bool,
+    cells: Vec<Cell>,
+}
+
+impl Found {
+    fn time(&self, column: usize) -> Option<i64> {
+        self.cells.get(column).and_then(Cell::as_i64)
+    }
+}
+
+async fn ask(store: &ClickHouseStore, sql: &Sql, stats: &mut Stats) -> Result<HashMap<u64, Found>, QueryError> {
+    let answer: Answer<Vec<Cell>> = store.ask(sql).await?;
+    stats.rows_read += answer.statistics.rows_read;
+    let texts = ["session", "visitor", "user", "entry", "exit", "browser", "os", "device", "country", "release"];
+    let shapes = SessionQuery::COLUMNS.map(|column| if texts.contains(&column) { Shape::Text } else { Shape::Number });
+    let found = answer.data.into_iter().map(|row| {
+        let (hash, unclear) = (count(row.first()), count(row.get(1)) != 0);
+        (hash, Found { unclear, cells: row.into_iter().skip(2).zip(shapes).map(|(cell, shape)| tidy(cell, shape)).collect() })
+    });
+    Ok(found.collect())
+}
+
+/// Rows of hash, whether it is unclear, and the columns of the answer.
+fn details(scope: &Scope, query: &SessionQuery, cover: &Cover, sessions: &[Listed]) -> Result<Sql, QueryError> {
+    let mut sql = Sql::new(
+        "SELECT cityHash64(session), arrayExists((a, b) -> a.2 >= b.1, arrayPopBack(arraySort(groupArray((first, last))) AS spans), \
+         arrayPopFront(spans)), session, any(its_visitor), \
+         argMax(its_user, (its_user != '', last)), toUnixTimestamp64Milli(min(first)), toUnixTimestamp64Milli(max(last)), \
+         toUInt64(round(sum(all_events))), toUInt64(round(sum(all_views))), toUInt64(round(sum(all_errors))), \
+         toUInt64(round(sum(all_clicks))), toUInt64(round(sum(all_rage_clicks))), toUInt64(round(sum(all_failures))), \
+         if(max(all_views) > 0, argMinIf(first_route, first, all_views > 0), argMin(first_route, first)), \
+         if(max(all_views) > 0, argMaxIf(last_route, last, all_views > 0), argMax(last_route, last)), \
+         argMax(its_browser, last), argMax(its_os, last), argMax(its_device, last), argMax(its_country, last), argMax(its_release, last) \
+         FROM (",
+    );
+    if !cover.rolled.is_empty() {
+        sql.push(
+            "SELECT session, visitor AS its_visitor, user AS its_user, start AS first, `end` AS last, \
+             events AS all_events, views AS all_views, errors AS all_errors, clicks AS all_clicks, rage_clicks AS all_rage_clicks, \
+             failures AS all_failures, toString(entry) AS first_route, toString(exit) AS last_route, toString(browser) AS its_browser, \
+             toString(os) AS its_os, toString(device) AS its_device, toString(country) AS its_country, toString(release) AS its_release",
+        );
+        tenant(&mut sql, From::Sessions, scope, &query.project)?;
+        within(&mut sql, &masks(&cover.rolled));
+        listed(&mut sql, sessions, " AND session_hash");
+    }
+    if !cover.rest.is_empty() {
+        sql.push(if cover.rolled.is_empty() { "" } else { " UNION ALL " });
+        // A row for each day, like those of the rollup.
+        sql.push(
+            "SELECT session, any(visitor) AS its_visitor, argMax(user, (user != '', time, seq)) AS its_user, \
+             min(time) AS first, max(time) AS last, sum(toFloat64(weight)) AS all_events, \
+             sumIf(toFloat64(weight), kind = 'page_view') AS all_views, sumIf(toFloat64(weight), kind = 'error') AS all_errors, \
+             sumIf(toFloat64(weight), kind = 'click') AS all_clicks, sumIf(toFloat64(weight), kind = 'rage_click') AS all_rage_clicks, \
+             sumIf(toFloat64(weight), failure != '') AS all_failures, \
+             if(all_views > 0, argMinIf(toString(route), (time, seq), kind = 'page_view'), argMin(toString(route), (time, seq))) AS first_route, \
+             if(all_views > 0, argMaxIf(toString(route), (time, seq), kind = 'page_view'), argMax(toString(route), (time, seq))) AS last_route, \
+             argMax(toString(browser), time) AS its_browser, argMax(toString(os), time) AS its_os, argMax(toString(device), time) AS its_device, \
+             argMax(toString(country), time) AS its_country, argMax(toString(release), time) AS its_release",
+        );
+        matching_any(&mut sql, &Selection { scope, project: &query.project, kinds: &[], filters: &[] }, &cover.rest)?;
+        listed(&mut sql, sessions, " AND cityHash64(session)");
+        sql.push(" GROUP BY session, toDate(time)");
+    }
+    sql.push(") GROUP BY session");
+    Ok(sql)
+}
+
+/// ` AND …`: rows of these sessions, told by the hash of the visitor, which comes first in the order of the rollup, and by that of the session.
+/// Before there is a visitor both are the same.
+fn listed(sql: &mut Sql, sessions: &[Listed], session: &'static str) {
+    let texts = |hashes: HashSet<u64>| Value::Texts(hashes.iter().map(u64::to_string).collect());
+    let who = sessions.iter().flat_map(|listed| [listed.hash, listed.who[0], listed.who[1]]).collect();
+    sql.push(" AND user_hash IN arrayMap(x -> toUInt64(x), ").bind(texts(who)).push(")");
+    let hashes = sessions.iter().map(|listed| listed.hash).collect();
+    sql.push(session).push(" IN arrayMap(x -> toUInt64(x), ").bind(texts(hashes)).push(")");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::query::known::Day;
+
+    fn question(order: SessionOrder, filters: Vec<Filter>) -> SessionQuery {
+        let (from, to) = (100 * DAY + 5, 160 * DAY + 9 * HOUR);
+        SessionQuery { project: "shop".into(), from, to, filters, order, limit: 50, offset: 0 }
+    }
+
+    #[test]
+    fn the_newest_are_looked_for_in_ever_longer_windows_of_days() {
+        let days = |days: [i64; 5]| days.map(|day| day * DAY);
+        let starts_of = |order| starts(&question(order, Vec::new()));
+        assert_eq!(starts_of(SessionOrder::Newest), [&days([160, 159, 156, 147, 120])[..], &[100 * DAY + 5]].concat());
+        assert_eq!(starts_of(SessionOrder::Longest), [100 * DAY + 5]);
+    }
+
+    #[test]
+    fn rows_are_whole_on_closed_days_and_on_the_open_one_up_to_the_present() {
+        let day = |day: i64, until| (day, Day { until, ..Day::default() });
+        // The last day has events, which are in no rollup yet.
+        let days = [day(100, 101 * DAY), day(101, 102 * DAY), day(102, 102 * DAY + 9 * HOUR), day(103, 103 * DAY)];
+        let known = Known { days: days.into(), ..Known::default() };
+        let now = 102 * DAY + 9 * HOUR + 5;
+        let all = plan::whole_rows(&(100 * DAY + 7..104 * DAY), &known, now);
+        assert_eq!(all.rolled, [101 * DAY..102 * DAY, 102 * DAY..102 * DAY + 9 * HOUR]);
+        assert_eq!(all.rest, [100 * DAY + 7..101 * DAY, 102 * DAY + 9 * HOUR..104 * DAY]);
+        // A later build may have added hours behind the end of the range.
+        assert_eq!(plan::whole_rows(&(102 * DAY..now), &known, now + HOUR).rolled, []);
+        assert_eq!(plan::whole_rows(&(102 * DAY..now), &known, now).rolled.len(), 1);
+    }
+
+    #[test]
+    fn the_rollup_answers_filters_that_a_row_can_tell() {
+        let is = |field: Field, value: &str| Filter { field, op: Op::In, values: vec![value.into()] };
+        assert!(held(&[is(Field::Browser, "x"), is(Field::Route, "x"), is(Field::User, "x")]));
+        assert!(held(&[is(Field::Kind, "x"), is(Field::Visitor, "x")]));
+        assert!(!held(&[is(Field::Kind, "x"), is(Field::Route, "x")]));
+        assert!(!held(&[is(Field::User, "")]));
+        assert!(!held(&[is(Field::Attribute("plan".into()), "x")]));
+    }
+}

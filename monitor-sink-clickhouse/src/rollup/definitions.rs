@@ -1,0 +1,120 @@
+//! What the rollups are made of: the statements that work them out of the events of a day.
+
+use monitor_core::query::VITAL_BANDS;
+
+use super::bucket;
+use crate::sql::{Sql, Value};
+
+/// Version of everything in this file. Days that were built from another one are built again by a newer program.
+pub(crate) const DEFINITION: u16 = 1;
+
+/// One of the tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rollup {
+    Hours,
+    Routes,
+    Clients,
+    Sessions,
+    Issues,
+}
+
+impl Rollup {
+    pub(super) const ALL: [Rollup; 5] = [Rollup::Hours, Rollup::Routes, Rollup::Clients, Rollup::Sessions, Rollup::Issues];
+
+    pub(super) fn table(self) -> &'static str {
+        match self {
+            Rollup::Hours => "rollup_hours",
+            Rollup::Routes => "rollup_routes",
+            Rollup::Clients => "rollup_clients",
+            Rollup::Sessions => "rollup_sessions",
+            Rollup::Issues => "rollup_issues",
+        }
+    }
+
+    /// Whether it holds the day that is not over, too.
+    pub(super) fn of_open_days(self) -> bool {
+        matches!(self, Rollup::Hours | Rollup::Sessions)
+    }
+
+    /// Whether it may be kept when the events of the day are no longer: it names no visitor and quotes no text of an event.
+    pub(super) fn outlives_events(self) -> bool {
+        matches!(self, Rollup::Hours | Rollup::Routes | Rollup::Clients)
+    }
+
+    /// `SELECT … FROM events`, up to where its conditions begin; [`group`](Rollup::group) comes after them. `day` is in days since 1970.
+    pub(super) fn select(self, sql: &mut Sql, day: i64) {
+        match self {
+            Rollup::Hours => {
+                sql.push("SELECT project, kind, name, toStartOfHour(toDateTime(time, 'UTC')) AS hour, environment, release, device, ");
+                measures(sql);
+            }
+            Rollup::Routes => {
+                sql.push("SELECT project, kind, name, toDate(").bind(Value::Integer(day));
+                sql.push(") AS day, route, device, environment, release, ");
+                measures(sql);
+            }
+            Rollup::Clients => {
+                sql.push("SELECT project, kind, name, toDate(").bind(Value::Integer(day));
+                sql.push(") AS day, country, browser, os, device, connection, environment, ");
+                measures(sql);
+            }
+            Rollup::Sessions => {
+                sql.push("SELECT project, toDate(").bind(Value::Integer(day));
+                sql.push(SESSIONS);
+            }
+            Rollup::Issues => {
+                sql.push("SELECT project, toDate(").bind(Value::Integer(day));
+                sql.push(
+                    ") AS day, fingerprint, kind, count(), sum(weight), min(time), max(time), argMax(name, (time, id)), \
+                    argMax(message, (time, id)), argMin(release, (time, id)), argMax(release, (time, id))",
+                );
+            }
+        }
+        sql.push(" FROM events WHERE ");
+        if self == Rollup::Issues {
+            sql.push("kind IN ('error', 'message') AND fingerprint != '' AND ");
+        }
+    }
+
+    /// What rows are made of; the end of the statement that [`select`](Rollup::select) begins.
+    pub(super) fn group(self) -> &'static str {
+        match self {
+            Rollup::Hours => " GROUP BY project, kind, name, hour, environment, release, device, failed, band, bucket",
+            Rollup::Routes => " GROUP BY project, kind, name, route, device, environment, release, failed, band, bucket",
+            Rollup::Clients => " GROUP BY project, kind, name, country, browser, os, device, connection, environment, failed, band, bucket",
+            Rollup::Sessions => {
+                " GROUP BY project, user_hash, session, browser, os, device, country, connection, language, release, environment"
+            }
+            Rollup::Issues => " GROUP BY project, fingerprint, kind",
+        }
+    }
+}
+
+/// In the order of the table's columns. Two events of the same millisecond are in the order of their page.
+const SESSIONS: &str = ") AS day, user_hash, session, any(visitor), argMaxIf(user, (time, seq), user != ''), \
+    browser, os, device, country, connection, language, release, environment, \
+    groupBitOr(bitShiftLeft(toUInt32(1), toHour(time))), min(time), max(time), count(), sum(weight), \
+    sumIf(weight, kind = 'page_view') AS views, sumIf(weight, kind = 'error'), sumIf(weight, kind = 'click'), \
+    sumIf(weight, kind = 'rage_click'), sumIf(weight, failure != ''), \
+    if(views > 0, argMinIf(route, (time, seq), kind = 'page_view'), argMin(route, (time, seq))), \
+    if(views > 0, argMaxIf(route, (time, seq), kind = 'page_view'), argMax(route, (time, seq))), \
+    arraySort(groupUniqArray(route)), arraySort(groupUniqArray(kind))";
+
+/// Splits and measures that hours, routes and clients have in common.
+fn measures(sql: &mut Sql) {
+    sql.push("toUInt8(failure != '') AS failed, ");
+    band(sql);
+    sql.push(" AS band, ").push(bucket::SQL).push(" AS bucket, ");
+    // All values of a bucket are finite or none is: no condition is needed.
+    sql.push("count(), sum(weight), sumIf(value * weight, isFinite(value)), if(bucket = -32768, nan, min(value)), if(bucket = -32768, nan, max(value))");
+}
+
+/// Rating as a web vital, as the measures `good` … of a question say it.
+fn band(sql: &mut Sql) {
+    sql.push("toUInt8(multiIf(kind != 'vital' OR NOT isFinite(value), 0");
+    for &(name, good, poor) in VITAL_BANDS {
+        sql.push(", name = ").bind(Value::Text(name.into()));
+        sql.push(", 1 + (value > ").bind(Value::Float(good)).push(") + (value > ").bind(Value::Float(poor)).push(")");
+    }
+    sql.push(", 0))");
+}
