@@ -13,6 +13,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::Arc,
     time::Duration,
 };
 
@@ -23,7 +24,12 @@ use axum::{
     routing::{any, get},
 };
 use clap::Parser;
-use monitor_kit::{Monitor, Project, access, clickhouse::ClickHouse, http::Server};
+use monitor_kit::{
+    Monitor, Project,
+    access::{self, Accounts, Identity, ReadAccess, Role, Token, User, hash_password},
+    clickhouse::ClickHouse,
+    http::Server,
+};
 use tokio::{net::TcpListener, signal::unix, sync::watch};
 
 #[derive(Parser)]
@@ -55,6 +61,11 @@ struct Args {
     /// What readers must send as `Authorization: Bearer`; needed when others than this machine can connect.
     #[arg(long, env = "MONITOR_TOKEN")]
     token: Option<String>,
+    /// Somebody who logs in to the dashboard with this name and the password of the environment's `MONITOR_PASSWORD`.
+    #[arg(long, env = "MONITOR_USER", requires = "password")]
+    user: Option<String>,
+    #[arg(long, env = "MONITOR_PASSWORD", hide = true, requires = "user")]
+    password: Option<String>,
 }
 
 const KEY: &str = "demo-key";
@@ -80,11 +91,7 @@ async fn run() -> Result<(), Box<dyn std::error::Error>> {
         .init();
     let args = Args::parse();
     let beside = |offset| SocketAddr::new(args.listen.ip(), args.listen.port().saturating_add(offset));
-    let access = match &args.token {
-        Some(token) => access::token(token),
-        None if args.listen.ip().is_loopback() => access::open(),
-        None => return Err("others than this machine can connect: say with --token who may read".into()),
-    };
+    let access = access(&args)?;
 
     std::fs::create_dir_all(&args.data).map_err(|error| format!("cannot create {}: {error}", args.data.display()))?;
     let mut builder = Monitor::builder()
@@ -154,6 +161,23 @@ async fn run() -> Result<(), Box<dyn std::error::Error>> {
     internal_task.await?;
     shop_task.abort();
     Ok(())
+}
+
+/// Who may read: everybody on this machine, or those who are named.
+fn access(args: &Args) -> Result<Arc<dyn ReadAccess>, Box<dyn std::error::Error>> {
+    let admin = |name: &str| Identity::new(name).everywhere(Role::Admin);
+    match (&args.user, &args.password, &args.token) {
+        (Some(user), Some(password), token) => {
+            let accounts = Accounts::builder().user(User::new(admin(user), &hash_password(password)?)?);
+            Ok(match token {
+                Some(token) => accounts.token(Token::new(admin("token"), token)?).build()?,
+                None => accounts.build()?,
+            })
+        }
+        (.., Some(token)) => Ok(access::token(token)),
+        _ if args.listen.ip().is_loopback() => Ok(access::open()),
+        _ => Err("others than this machine can connect: say with --token or --user who may read".into()),
+    }
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, String> {

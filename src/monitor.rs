@@ -214,7 +214,8 @@ impl MonitorBuilder {
         self
     }
 
-    /// Says who may read. Default: nobody.
+    /// Says who may read, and who may decide about issues: one [token](monitor_http::access::token), [accounts](monitor_http::access::Accounts)
+    /// with roles, or the host's own [`ReadAccess`](monitor_http::access::ReadAccess). Default: nobody.
     #[cfg(feature = "http")]
     pub fn access(mut self, access: Arc<dyn monitor_http::access::ReadAccess>) -> MonitorBuilder {
         self.access = access;

@@ -43,12 +43,18 @@ pub(crate) enum Refusal {
     BadUpgrade,
     // Readers.
     Unauthorized(&'static str),
+    LoginRefused,
+    NoLogin,
+    Forbidden,
     CrossSite,
+    UnknownHost,
+    NotJson,
     BadQuery(String),
     Query(QueryError),
     QueryTimeout,
     NoStore,
     TooManyViewers,
+    TooManyExports,
     // Our own state.
     Overloaded,
     NotReady,
@@ -108,7 +114,16 @@ impl Refusal {
             R::UpgradeRequired => told(S::UPGRADE_REQUIRED, "upgrade_required", "this path is a WebSocket of version 13"),
             R::BadUpgrade => told(S::BAD_REQUEST, "bad_upgrade", "the WebSocket handshake is malformed"),
             R::Unauthorized(hint) => told(S::UNAUTHORIZED, "unauthorized", hint),
+            R::LoginRefused => told(S::UNAUTHORIZED, "login_refused", "name, password or token are not right"),
+            R::NoLogin => told(S::NOT_FOUND, "no_login", "nobody can log in here: the host knows its readers in another way"),
+            R::Forbidden => told(S::FORBIDDEN, "forbidden", "this needs a larger role"),
+            R::NotJson => told(S::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "pages must send application/json"),
             R::CrossSite => told(S::FORBIDDEN, "cross_site", "readers must be of the same site"),
+            R::UnknownHost => told(
+                S::FORBIDDEN,
+                "unknown_host",
+                "open to everybody, this answers only to an IP address, localhost, or the host of public_url",
+            ),
             R::BadQuery(reason) => (S::BAD_REQUEST, "bad_query", Cow::Owned(reason.clone()), None),
             R::Query(QueryError::Invalid(reason)) => (S::BAD_REQUEST, "bad_query", Cow::Owned(reason.clone()), None),
             R::Query(QueryError::NotFound) => told(S::NOT_FOUND, "not_found", "no such project"),
@@ -120,6 +135,7 @@ impl Refusal {
             R::QueryTimeout => later(S::SERVICE_UNAVAILABLE, "unavailable", "the store did not answer in time", 2),
             R::NoStore => told(S::SERVICE_UNAVAILABLE, "unavailable", "no store is installed that could answer"),
             R::TooManyViewers => later(S::SERVICE_UNAVAILABLE, "too_many_viewers", "too many live viewers", 30),
+            R::TooManyExports => later(S::SERVICE_UNAVAILABLE, "too_many_exports", "too many exports at the same time", 30),
             R::Overloaded => later(S::SERVICE_UNAVAILABLE, "overloaded", "the receiver is busy", 1),
             R::NotReady => later(S::SERVICE_UNAVAILABLE, "not_ready", "the receiver takes no events at the moment", 5),
             R::ShuttingDown => later(S::SERVICE_UNAVAILABLE, "shutting_down", "the receiver is shutting down", 2),
@@ -148,7 +164,7 @@ impl Refusal {
             Refusal::MethodNotAllowed(allow) => {
                 headers.insert(header::ALLOW, HeaderValue::from_static(allow));
             }
-            Refusal::MissingKey | Refusal::Unauthorized(_) => {
+            Refusal::MissingKey | Refusal::Unauthorized(_) | Refusal::LoginRefused => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
             Refusal::UpgradeRequired => {
@@ -208,6 +224,11 @@ fn full_code(what: &str) -> &'static str {
         "project_share" => "project_share_full",
         _ => "spool_full",
     }
+}
+
+/// A refusal as JSON.
+pub(crate) fn error(told: &Told) -> impl Serialize {
+    ErrorBody::new(told)
 }
 
 #[derive(Serialize)]
@@ -319,6 +340,11 @@ pub(crate) fn preflight() -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
     response
+}
+
+/// 204: it is done, and there is nothing to say about it.
+pub(crate) fn done() -> Response<Body> {
+    preflight()
 }
 
 /// 101: the connection becomes a WebSocket.

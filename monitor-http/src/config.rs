@@ -58,6 +58,8 @@ pub struct Config {
     pub live_viewers: usize,
     /// Most queries at the same time; 32. Others wait for their turn.
     pub queries: usize,
+    /// Most exports at the same time; 4. More are refused with 503.
+    pub exports: usize,
     /// Longest time for a query, waiting included; 30 s.
     pub query_timeout: Duration,
     /// Where the service is reachable, for the DSNs that the dashboard shows: `https://example.com/monitor`.
@@ -88,6 +90,7 @@ impl Default for Config {
             web_socket_idle: Duration::from_secs(30),
             live_viewers: 256,
             queries: 32,
+            exports: 4,
             query_timeout: Duration::from_secs(30),
             public_url: None,
         }

@@ -1,11 +1,6 @@
 //! Taking events: admission in order of cost, then the body, then the pipeline.
 
-use std::{
-    borrow::Cow,
-    net::IpAddr,
-    sync::Arc,
-    time::{Instant, SystemTime, UNIX_EPOCH},
-};
+use std::{borrow::Cow, net::IpAddr, sync::Arc, time::Instant};
 
 use base64::{
     Engine, alphabet,
@@ -21,7 +16,7 @@ use crate::{
     access::bearer,
     answer::{self, Refusal, Taken},
     client::{ClientAddr, client_ip, client_key},
-    cors,
+    clock, cors,
     decompress::{Encoding, decompress},
     request::{self, BodyLimits, BodyRef},
     response::Body,
@@ -184,7 +179,7 @@ impl Shared {
         let Sender { project, ip, user_agent } = sender;
         let parsed = {
             let mut new_id = || EventId(uuid::Uuid::now_v7().as_u128());
-            let mut context = Context { project: &project.id, received: now(), limits: &self.config.limits, new_id: &mut new_id };
+            let mut context = Context { project: &project.id, received: clock::now(), limits: &self.config.limits, new_id: &mut new_id };
             match form {
                 Form::Envelope => wire::envelope(text, &mut context)?,
                 Form::Simple(form) => wire::simple(form, text, &mut context)?,
@@ -236,12 +231,6 @@ impl Drop for Unfinished<'_> {
 
 const BASE64URL: GeneralPurpose =
     GeneralPurpose::new(&alphabet::URL_SAFE, GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent));
-
-/// Ms since the Unix epoch.
-fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-}
 
 fn is_key(key: &str) -> bool {
     (1..=128).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))

@@ -34,27 +34,33 @@ mod answer;
 mod assets;
 mod budget;
 mod client;
+mod clock;
 mod config;
 mod cors;
 mod decompress;
+mod export;
+mod format;
 mod ingest;
 mod limiter;
 mod live;
+mod login;
 mod meter;
 mod metrics;
 mod reader;
 mod request;
 mod response;
+mod routes;
 #[cfg(feature = "server")]
 mod server;
 mod service;
+mod system;
 mod url;
 mod websocket;
 
 pub use client::{ClientAddr, Network, ParseNetworkError};
 pub use config::{Config, ForwardedHeader};
 pub use live::LiveHub;
-pub use response::Body;
+pub use response::{Body, Broken};
 #[cfg(feature = "server")]
 pub use server::{Server, ServerConfig};
 pub use service::{HttpService, HttpServiceBuilder};

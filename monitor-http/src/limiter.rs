@@ -32,6 +32,12 @@ impl Rate {
         Rate { interval, tolerance: interval.saturating_mul(at_once.max(1).into()) }
     }
 
+    /// One in a time, and so many at once.
+    pub(crate) fn every(interval: Duration, at_once: u32) -> Rate {
+        let interval = u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX);
+        Rate { interval, tolerance: interval.saturating_mul(at_once.max(1).into()) }
+    }
+
     /// Takes `n` units, or says when the next unit is free. A taker of many units may overdraw once and then waits longer.
     fn take(self, used_up_to: &mut u64, now: u64, n: u64) -> Result<(), Wait> {
         let ahead = used_up_to.saturating_sub(now);
@@ -91,6 +97,11 @@ impl<K: Hash + Eq + Copy> Buckets<K> {
     pub(crate) fn new(rate: Rate, capacity: usize, start: Instant) -> Buckets<K> {
         let shards = (0..SHARDS).map(|_| Mutex::new(Generations { young: HashMap::new(), old: HashMap::new() })).collect();
         Buckets { rate, start, hasher: RandomState::new(), shards, shard_capacity: (capacity / SHARDS / 2).max(1) }
+    }
+
+    /// A hash to use as key for what is too long to be one.
+    pub(crate) fn hash(&self, text: &str) -> u64 {
+        self.hasher.hash_one(text)
     }
 
     /// Takes one unit of a key's allowance.

@@ -67,6 +67,8 @@ fn help(name: &str) -> &'static str {
         "request_bytes" => "Bytes of request bodies, as sent",
         "spool_commits" => "Commits of the spool",
         "messages_consumed" => "Messages of topics that were dealt with: written, dead, dropped or known as copies",
+        "rollup_days_built" => "Days whose rollups were built, counted as often as they were",
+        "rollup_days_waiting" => "Days whose rollups are not up to date",
         "consumer_lag_messages" => "Messages of a partition that are not dealt with yet",
         "events_rejected" => "Events refused for good, by code",
         "events_dropped" => "Events ended by an enricher or a rule, by reason",

@@ -15,7 +15,7 @@ use std::{
 
 use futures_util::FutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, Version, header, request::Parts};
-use monitor_core::{Gauge, Labelled, Pipeline, Projects, Store, wire::SimpleForm};
+use monitor_core::{Gauge, Labelled, Pipeline, Projects, Sample, Store, wire::SimpleForm};
 use prometheus_client::registry::Registry;
 use tokio::sync::{Semaphore, watch};
 
@@ -30,9 +30,10 @@ use crate::{
     ingest::Endpoint,
     limiter::{Bucket, Buckets, Rate},
     metrics,
-    reader::Question,
     request::{BodyRef, Incoming},
     response::Body,
+    routes,
+    system::History,
 };
 
 /// All of Monitor Kit's HTTP. Clone it freely: clones share everything.
@@ -70,6 +71,8 @@ pub(crate) struct Shared {
     pub(crate) requests: Arc<Budget>,
     pub(crate) sockets: Arc<Places>,
     pub(crate) queries: Semaphore,
+    pub(crate) exports: Arc<Semaphore>,
+    pub(crate) history: History,
     /// By project id; events.
     pub(crate) project_rates: HashMap<String, Bucket>,
     /// Requests.
@@ -129,6 +132,8 @@ impl HttpServiceBuilder {
             requests: Budget::new(config.requests),
             sockets: Places::new(config.web_sockets, config.web_sockets_per_client),
             queries: Semaphore::new(config.queries),
+            exports: Arc::new(Semaphore::new(config.exports)),
+            history: History::new(),
             project_rates,
             client_rates,
             projects,
@@ -263,10 +268,10 @@ impl HttpService {
                 shared.ingest(endpoint, parts, body).await
             }
             _ if !serves(Surface::Reader) => Err(Refusal::NotFound),
-            "/query" => shared.read(Question::Table, parts, body).await,
-            "/query/events" => shared.read(Question::Events, parts, body).await,
-            "/query/projects" => shared.read(Question::Projects { prefix: &self.prefix }, parts, body).await,
-            "/live" => shared.read(Question::Live, parts, body).await,
+            _ if let Some(found) = routes::find(path, &parts.method) => {
+                let route = found.map_err(Refusal::MethodNotAllowed)?;
+                shared.read(route, &self.prefix, parts, body).await
+            }
             // The dashboard's relative URLs need the slash.
             "" if !self.prefix.is_empty() => {
                 only_get(parts)?;
@@ -360,7 +365,7 @@ impl Shared {
         *self.closing.borrow()
     }
 
-    fn check_ready(&self) -> Result<(), Refusal> {
+    pub(crate) fn check_ready(&self) -> Result<(), Refusal> {
         match () {
             () if self.is_closing() => Err(Refusal::ShuttingDown),
             () if !self.pipeline.transport().is_ready() => Err(Refusal::NotReady),
@@ -369,10 +374,20 @@ impl Shared {
     }
 
     fn metrics(&self) -> Result<Response<Body>, Refusal> {
-        let in_flight = i64::try_from(self.bodies.used()).unwrap_or(i64::MAX);
-        self.pipeline.counts().set(Gauge::InFlightBytes, "", in_flight);
+        self.update_gauges();
         let text = metrics::render(&self.metrics).map_err(|_| Refusal::Internal)?;
         Ok(answer::ok(metrics::CONTENT_TYPE, text))
+    }
+
+    /// The numbers that an exporter gets.
+    pub(crate) fn samples(&self) -> Vec<Sample> {
+        self.update_gauges();
+        self.pipeline.counts().samples()
+    }
+
+    fn update_gauges(&self) {
+        let in_flight = i64::try_from(self.bodies.used()).unwrap_or(i64::MAX);
+        self.pipeline.counts().set(Gauge::InFlightBytes, "", in_flight);
     }
 }
 

@@ -31,7 +31,7 @@ use crate::{
 };
 
 /// Longest time for the switch of protocols and for sending one message.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// This many pings without a sign of life, and the client is gone.
 const MISSED_PINGS: u32 = 3;
 /// A client's ping or pong without its payload, bytes: type, length and mask.
@@ -69,7 +69,7 @@ struct Client {
 }
 
 /// Checks the request of RFC 6455, section 4.2.1, and gives the value of `Sec-WebSocket-Accept`.
-fn check_handshake(parts: &Parts) -> Result<HeaderValue, Refusal> {
+pub(crate) fn check_handshake(parts: &Parts) -> Result<HeaderValue, Refusal> {
     let headers = &parts.headers;
     let is_upgrade = parts.version == Version::HTTP_11
         && has_token(headers, &header::CONNECTION, "upgrade")

@@ -97,7 +97,7 @@ fn a_reader_gets_answers_about_its_own_projects_only() {
 
     let projects = server.ask(get("/monitor/query/projects", READER)).json();
     let dsn = "http://public-key@localhost/monitor/shop";
-    assert_eq!(projects, json!({"projects": [{"id": "shop", "name": "Demo shop", "dsn": dsn, "key": "public-key"}]}));
+    assert_eq!(projects, json!({"projects": [{"id": "shop", "name": "Demo shop", "dsn": dsn, "key": "public-key", "role": "viewer"}]}));
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! A running server, and a client that says exactly what it is told, byte by byte.
 #![allow(dead_code, unreachable_pub, reason = "each test program uses a part of it")]
 
+pub mod store;
+
 use std::{
     io::{ErrorKind, Read, Write},
     net::{Shutdown, SocketAddr, TcpStream},
@@ -118,6 +120,8 @@ pub struct Response {
     pub status: u16,
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
+    /// Whether the body came to its end.
+    pub complete: bool,
 }
 
 impl Response {
@@ -188,16 +192,41 @@ impl Client {
                 .filter_map(|line| line.split_once(':'))
                 .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
                 .collect();
-            let mut response = Response { status, headers, body: Vec::new() };
+            let mut response = Response { status, headers, body: Vec::new(), complete: true };
             // The answer after `100 Continue` is the one that counts.
             if status == 100 {
                 self.continued = true;
                 continue;
             }
+            if response.header("transfer-encoding") == Some("chunked") {
+                (response.body, response.complete) = self.chunks();
+                return Some(response);
+            }
             let len: usize = response.header("content-length").and_then(|len| len.parse().ok()).unwrap_or(0);
             while self.buffer.len() < len && self.fill() {}
             response.body = self.buffer.drain(..len.min(self.buffer.len())).collect();
             return Some(response);
+        }
+    }
+
+    /// The pieces of a body, and whether the last one came.
+    fn chunks(&mut self) -> (Vec<u8>, bool) {
+        let mut body = Vec::new();
+        loop {
+            let Some(line) = self.buffer.windows(2).position(|window| window == b"\r\n") else {
+                if self.fill() { continue } else { return (body, false) }
+            };
+            let size = usize::from_str_radix(std::str::from_utf8(&self.buffer[..line]).unwrap(), 16).unwrap();
+            while self.buffer.len() < line + 2 + size + 2 {
+                if !self.fill() {
+                    return (body, false);
+                }
+            }
+            body.extend_from_slice(&self.buffer[line + 2..line + 2 + size]);
+            self.buffer.drain(..line + 2 + size + 2);
+            if size == 0 {
+                return (body, true);
+            }
         }
     }
 
@@ -270,6 +299,12 @@ pub fn get(path: &str, headers: &[&str]) -> Vec<u8> {
 }
 
 pub const EVENTS: &str = "/api/shop/events?key=public-key";
+
+/// A JSON document, as the dashboard sends it.
+pub fn post_json(path: &str, headers: &[&str], body: &serde_json::Value) -> Vec<u8> {
+    let headers: Vec<&str> = headers.iter().copied().chain(["Content-Type: application/json"]).collect();
+    post(path, &headers, body.to_string().as_bytes())
+}
 
 /// An envelope with one event per name.
 pub fn envelope(names: &[&str]) -> String {

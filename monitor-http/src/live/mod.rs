@@ -1,7 +1,14 @@
 //! The live stream: accepted envelopes, to everyone who is looking.
 //!
 //! A viewer that reads too slowly misses events and is told how many; it never slows the ingest, which only pushes a pointer
-//! into a bounded queue. Events are turned into text by the first viewer that wants them, once for all viewers.
+//! into a bounded queue. What a viewer filters is filtered when it reads. Events are turned into text by the first viewer that wants
+//! them, once for all viewers.
+//!
+//! There are two ways to look: server-sent events, one stream of [`Text`], and a WebSocket for [`panels`](panel).
+
+mod panel;
+mod tally;
+mod wish;
 
 use std::{
     collections::VecDeque,
@@ -15,8 +22,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use monitor_core::{Counts, Document, Envelope, Event, Gauge, Kind, Labelled, Observer};
+use futures_util::future::BoxFuture;
+use monitor_core::{Counts, Document, Envelope, Event, Gauge, Labelled, Observer};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
+
+pub(crate) use self::wish::Wish;
 
 /// Sends accepted events to live viewers.
 ///
@@ -42,10 +52,14 @@ const QUEUE_BYTES: usize = 8 * 1024 * 1024;
 /// A comment is sent after this time, so that proxies and clients see that the stream lives.
 const COMMENT_EVERY: Duration = Duration::from_secs(15);
 
+/// A viewer is asked after this time whether it still may be one: a stream must not outlive the session it was opened with.
+const CHECK_EVERY: Duration = Duration::from_secs(30);
+
+/// Asks whether a viewer may still see what it sees.
+pub(crate) type IsAllowed = Box<dyn Fn() -> BoxFuture<'static, bool> + Send>;
+
 struct Viewer {
-    project: String,
-    /// All kinds when empty.
-    kinds: Vec<Kind>,
+    wish: Wish,
     queue: Mutex<Queue>,
 }
 
@@ -80,8 +94,9 @@ impl Accepted {
 }
 
 impl Viewer {
-    fn wants(&self, event: &Event) -> bool {
-        self.kinds.is_empty() || self.kinds.contains(&event.kind)
+    /// Events of an envelope that are of a wanted kind: what it counts for in the queue.
+    fn size(&self, accepted: &Accepted) -> usize {
+        accepted.envelope.events.iter().filter(|event| self.wish.wants_kind(event)).count()
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
@@ -90,7 +105,7 @@ impl Viewer {
 
     /// Queues an envelope, or counts its events as dropped; how many were dropped.
     fn offer(&self, accepted: &Arc<Accepted>) -> u64 {
-        let wanted = accepted.envelope.events.iter().filter(|event| self.wants(event)).count();
+        let wanted = self.size(accepted);
         if wanted == 0 {
             return 0;
         }
@@ -147,9 +162,21 @@ impl LiveHub {
         viewers.list.iter().for_each(|viewer| viewer.close());
     }
 
-    /// A stream of a project's events, unless there are too many viewers.
-    pub(crate) fn watch(self: &Arc<Self>, project: &str, kinds: Vec<Kind>, most: usize) -> Option<Stream> {
-        let viewer = Arc::new(Viewer { project: project.to_owned(), kinds, queue: Mutex::default() });
+    /// A stream of events for server-sent events, unless there are too many viewers.
+    pub(crate) fn watch(self: &Arc<Self>, wish: Wish, most: usize, is_allowed: IsAllowed) -> Option<Text> {
+        let every = |time| {
+            let mut interval = interval_at(Instant::now() + time, time);
+            interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            interval
+        };
+        let watching = self.join(wish, most)?;
+        // The first bytes make the client see at once that it is connected.
+        Some(Text { watching, comments: every(COMMENT_EVERY), checks: every(CHECK_EVERY), is_allowed, asking: None, hello: true })
+    }
+
+    /// Becomes a viewer, unless there are too many.
+    fn join(self: &Arc<Self>, wish: Wish, most: usize) -> Option<Watching> {
+        let viewer = Arc::new(Viewer { wish, queue: Mutex::default() });
         let mut viewers = self.viewers();
         if viewers.list.len() >= most {
             return None;
@@ -159,10 +186,7 @@ impl LiveHub {
         }
         viewers.list.push(viewer.clone());
         self.now_watching(viewers.list.len());
-        let mut comments = interval_at(Instant::now() + COMMENT_EVERY, COMMENT_EVERY);
-        comments.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        // The first bytes make the client see at once that it is connected.
-        Some(Stream { hub: self.clone(), viewer, comments, hello: true })
+        Some(Watching { hub: self.clone(), viewer })
     }
 
     fn now_watching(&self, n: usize) {
@@ -179,7 +203,7 @@ impl Observer for LiveHub {
     fn accepted(&self, envelope: Arc<Envelope>) {
         let viewers = self.viewers();
         let interested: Vec<Arc<Viewer>> =
-            viewers.list.iter().filter(|viewer| viewer.project == envelope.origin.project).cloned().collect();
+            viewers.list.iter().filter(|viewer| viewer.wish.project == envelope.origin.project).cloned().collect();
         drop(viewers);
         if interested.is_empty() {
             return;
@@ -190,69 +214,67 @@ impl Observer for LiveHub {
     }
 }
 
-/// What one viewer reads: the text of server-sent events. Dropping it ends the viewing.
-pub(crate) struct Stream {
+/// One viewer's place. Dropping it ends the viewing.
+struct Watching {
     hub: Arc<LiveHub>,
     viewer: Arc<Viewer>,
-    comments: Interval,
-    hello: bool,
 }
 
-impl Stream {
-    pub(crate) fn poll_text(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
-        if std::mem::take(&mut self.hello) {
-            return Poll::Ready(Some(Bytes::from_static(b": connected\n\n")));
-        }
+/// What comes next.
+struct Piece {
+    accepted: Option<Arc<Accepted>>,
+    /// Events that were missed after it, of the wanted kinds.
+    dropped: u64,
+}
+
+impl Watching {
+    /// The next envelope with something of a wanted kind, or how much was missed; `None` when the hub is closed.
+    fn poll_next(&self, context: &mut Context<'_>) -> Poll<Option<Piece>> {
         let mut queue = self.viewer.queue();
         let dropped = std::mem::take(&mut queue.dropped);
-        let next = queue.waiting.pop_front();
-        if let Some(next) = &next {
-            queue.events = queue.events.saturating_sub(next.envelope.events.iter().filter(|event| self.viewer.wants(event)).count());
-            queue.bytes = queue.bytes.saturating_sub(next.bytes);
-        }
-        if next.is_none() && dropped == 0 {
+        let accepted = queue.waiting.pop_front();
+        if let Some(accepted) = &accepted {
+            queue.events = queue.events.saturating_sub(self.viewer.size(accepted));
+            queue.bytes = queue.bytes.saturating_sub(accepted.bytes);
+        } else if dropped == 0 {
             if queue.closed {
                 return Poll::Ready(None);
             }
             queue.waker = Some(context.waker().clone());
+            return Poll::Pending;
         }
-        drop(queue);
-
-        let mut text = String::new();
-        if let Some(accepted) = next {
-            self.write_events(&accepted, &mut text);
-        }
-        // After the events that were queued before the gap began: approximately where it is.
-        if dropped > 0 {
-            // Writing to a String cannot fail.
-            let _infallible = write!(text, "event: dropped\ndata: {{\"count\":{dropped}}}\n\n");
-        }
-        if !text.is_empty() {
-            self.comments.reset();
-            return Poll::Ready(Some(text.into()));
-        }
-        self.comments.poll_tick(context).map(|_| Some(Bytes::from_static(b": live\n\n")))
+        // What was missed came after the events that were queued before the gap began: approximately here.
+        Poll::Ready(Some(Piece { accepted, dropped }))
     }
 
-    fn write_events(&self, accepted: &Accepted, text: &mut String) {
-        let Accepted { envelope, texts, .. } = accepted;
-        text.push_str("event: events\ndata: [");
-        let mut separator = "";
-        for (event, document) in envelope.events.iter().zip(texts).filter(|(event, _)| self.viewer.wants(event)) {
+    /// The wanted events of an envelope, each with its place in it.
+    fn wanted<'a>(&'a self, accepted: &'a Accepted) -> impl Iterator<Item = (usize, &'a Event)> {
+        let Envelope { origin, events, .. } = &*accepted.envelope;
+        events.iter().enumerate().filter(|(_, event)| self.viewer.wish.wants(origin, event))
+    }
+
+    /// Writes the wanted events as a JSON array without line breaks; `false` when there are none.
+    fn write_events(&self, accepted: &Accepted, text: &mut String) -> bool {
+        let start = text.len();
+        for (n, event) in self.wanted(accepted) {
+            let Some(document) = accepted.texts.get(n) else { continue };
             let document = document.get_or_init(|| {
                 // JSON text has no raw line breaks but those in `data`, which came from the client and may be laid out.
-                let text = serde_json::to_string(&Document::new(&envelope.origin, event)).unwrap_or_else(|_| "null".into());
+                let text = serde_json::to_string(&Document::new(&accepted.envelope.origin, event)).unwrap_or_else(|_| "null".into());
                 if text.contains(['\n', '\r']) { text.replace(['\n', '\r'], " ") } else { text }
             });
-            text.push_str(separator);
+            text.push(if text.len() == start { '[' } else { ',' });
             text.push_str(document);
-            separator = ",";
         }
-        text.push_str("]\n\n");
+        if text.len() == start {
+            return false;
+        }
+        text.push(']');
+        true
     }
 }
 
-impl Drop for Stream {
+impl Drop for Watching {
     fn drop(&mut self) {
         let mut viewers = self.hub.viewers();
         viewers.list.retain(|viewer| !Arc::ptr_eq(viewer, &self.viewer));
@@ -260,11 +282,55 @@ impl Drop for Stream {
     }
 }
 
+/// The text of server-sent events.
+pub(crate) struct Text {
+    watching: Watching,
+    comments: Interval,
+    checks: Interval,
+    is_allowed: IsAllowed,
+    asking: Option<BoxFuture<'static, bool>>,
+    hello: bool,
+}
+
+impl Text {
+    pub(crate) fn poll_text(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        if std::mem::take(&mut self.hello) {
+            return Poll::Ready(Some(Bytes::from_static(b": connected\n\n")));
+        }
+        while self.checks.poll_tick(context).is_ready() {
+            self.asking = Some((self.is_allowed)());
+        }
+        match self.asking.as_mut().map(|asking| asking.as_mut().poll(context)) {
+            Some(Poll::Ready(true)) => self.asking = None,
+            Some(Poll::Ready(false)) => return Poll::Ready(None),
+            Some(Poll::Pending) | None => {}
+        }
+        while let Poll::Ready(piece) = self.watching.poll_next(context) {
+            let Some(Piece { accepted, dropped }) = piece else { return Poll::Ready(None) };
+            let mut text = String::from("event: events\ndata: ");
+            if accepted.is_some_and(|accepted| self.watching.write_events(&accepted, &mut text)) {
+                text.push_str("\n\n");
+            } else {
+                text.clear();
+            }
+            if dropped > 0 {
+                // Writing to a String cannot fail.
+                let _infallible = write!(text, "event: dropped\ndata: {{\"count\":{dropped}}}\n\n");
+            }
+            if !text.is_empty() {
+                self.comments.reset();
+                return Poll::Ready(Some(text.into()));
+            }
+        }
+        self.comments.poll_tick(context).map(|_| Some(Bytes::from_static(b": live\n\n")))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::future::poll_fn;
 
-    use monitor_core::testing;
+    use monitor_core::{Kind, testing};
 
     use super::*;
 
@@ -273,13 +339,21 @@ mod tests {
         (LiveHub::new(counts.clone()), counts)
     }
 
-    async fn next(stream: &mut Stream) -> String {
+    fn always() -> IsAllowed {
+        Box::new(|| Box::pin(std::future::ready(true)))
+    }
+
+    fn wish(project: &str, kinds: &[Kind]) -> Wish {
+        Wish::new(project, kinds.to_vec(), &[]).unwrap()
+    }
+
+    async fn next(stream: &mut Text) -> String {
         let text = poll_fn(|context| stream.poll_text(context)).await.unwrap();
         String::from_utf8(text.to_vec()).unwrap()
     }
 
-    async fn watch(hub: &Arc<LiveHub>, project: &str, kinds: &[Kind]) -> Stream {
-        let mut stream = hub.watch(project, kinds.to_vec(), 10).unwrap();
+    async fn watch(hub: &Arc<LiveHub>, project: &str, kinds: &[Kind]) -> Text {
+        let mut stream = hub.watch(wish(project, kinds), 10, always()).unwrap();
         assert_eq!(next(&mut stream).await, ": connected\n\n");
         stream
     }
@@ -341,11 +415,26 @@ mod tests {
         assert_eq!(start.elapsed(), COMMENT_EVERY);
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_viewer_that_is_no_longer_allowed_sees_nothing_more() {
+        let (hub, _) = hub();
+        let left = Mutex::new(2);
+        let is_allowed: IsAllowed = Box::new(move || {
+            let mut left = left.lock().unwrap();
+            *left -= 1;
+            Box::pin(std::future::ready(*left > 0))
+        });
+        let mut stream = hub.watch(wish("shop", &[]), 10, is_allowed).unwrap();
+        let start = Instant::now();
+        while poll_fn(|context| stream.poll_text(context)).await.is_some() {}
+        assert_eq!(start.elapsed(), 2 * CHECK_EVERY);
+    }
+
     #[tokio::test]
     async fn viewers_are_counted_and_capped_and_end_with_the_hub() {
         let (hub, counts) = hub();
         let mut stream = watch(&hub, "shop", &[]).await;
-        assert!(hub.is_watching() && hub.watch("shop", vec![], 1).is_none());
+        assert!(hub.is_watching() && hub.watch(wish("shop", &[]), 1, always()).is_none());
         assert_eq!(counts.gauge(Gauge::LiveViewers, ""), 1);
         hub.close();
         assert!(poll_fn(|context| stream.poll_text(context)).await.is_none());

@@ -1,21 +1,52 @@
-//! Who may read: queries, the live stream, the list of projects.
+//! Who may read, and who may decide: queries, the live stream, the list of projects, states of issues.
+//!
+//! Every request of a reader is asked one question, [`ReadAccess::identity`]; what its answer allows is the only thing that opens a
+//! project. Ingest keys are public and never open anything here.
+
+mod accounts;
+mod identity;
+mod password;
+mod sessions;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use http::{header, request::Parts};
 use monitor_core::Scope;
-use subtle::ConstantTimeEq;
+
+pub(crate) use self::{accounts::Login, sessions::COOKIE};
+pub use self::{
+    accounts::{Accounts, AccountsBuilder, AccountsError, ProxyHeaders, Token, User},
+    identity::{Identity, Role},
+    password::{PasswordError, hash_password},
+};
 
 /// Decides what a reader may see.
 ///
 /// Implement it to bring your host's own authentication: a session cookie, a JSON web token, a header set by a proxy. The service asks it
-/// for every request of a reader; `None` is answered with 401.
-/// Ingest keys are public and never open anything here.
+/// for every request of a reader; `None` is answered with 401. [`Accounts`] is the one that is built in.
+///
+/// Requests that a browser sends by itself, with a cookie or from another page, are checked for their origin before this is asked.
 #[async_trait]
 pub trait ReadAccess: Send + Sync {
     /// What the sender of this request may see; `None` if it is nobody known.
     async fn identify(&self, request: &Parts) -> Option<Scope>;
+
+    /// Who the sender of this request is, and as what; `None` if it is nobody known. This is what the service asks. Without an
+    /// implementation of its own, whoever is [identified](ReadAccess::identify) may look and change nothing.
+    async fn identity(&self, request: &Parts) -> Option<Identity> {
+        self.identify(request).await.map(Identity::from)
+    }
+
+    /// Accounts that one can log in to with `POST /login`; `None` where the host has a login of its own.
+    fn accounts(&self) -> Option<&Accounts> {
+        None
+    }
+
+    /// Whether everybody may read. Such a service answers only under names that no other site can take, see [`open`].
+    fn is_open(&self) -> bool {
+        false
+    }
 
     /// Tells those who are refused what is missing.
     fn hint(&self) -> &'static str {
@@ -28,14 +59,19 @@ pub fn closed() -> Arc<dyn ReadAccess> {
     Arc::new(Closed)
 }
 
-/// Everybody may read everything: for development on one's own machine, or behind a proxy that checks.
+/// Everybody may do everything: for development on one's own machine, or behind a proxy that checks.
+///
+/// Any site can give its own name the address of this machine, and its pages would then read everything as if they were ours. So
+/// requests of readers are answered when their `Host` is an IP address, `localhost`, or that of
+/// [`public_url`](crate::Config::public_url), and refused otherwise.
 pub fn open() -> Arc<dyn ReadAccess> {
     Arc::new(Open)
 }
 
-/// Those who send `Authorization: Bearer <token>` may read everything. An empty token opens nothing.
+/// Whoever has this token may do everything: as `Authorization: Bearer <token>`, or by logging in with it. An empty token opens nothing.
+/// For more than one reader there are [`Accounts`].
 pub fn token(token: impl Into<String>) -> Arc<dyn ReadAccess> {
-    Arc::new(Token(token.into()))
+    Arc::new(Accounts::of_one_token(&token.into()))
 }
 
 struct Closed;
@@ -58,21 +94,13 @@ impl ReadAccess for Open {
     async fn identify(&self, _request: &Parts) -> Option<Scope> {
         Some(Scope::All)
     }
-}
 
-/// Has no `Debug` and no `PartialEq`, so that it is neither printed nor compared byte by byte.
-struct Token(String);
-
-#[async_trait]
-impl ReadAccess for Token {
-    async fn identify(&self, request: &Parts) -> Option<Scope> {
-        let given = bearer(request)?;
-        let is_same: bool = self.0.as_bytes().ct_eq(given.as_bytes()).into();
-        (is_same && !self.0.is_empty()).then_some(Scope::All)
+    async fn identity(&self, _request: &Parts) -> Option<Identity> {
+        Some(Identity::new("anybody").everywhere(Role::Admin))
     }
 
-    fn hint(&self) -> &'static str {
-        "reading needs `Authorization: Bearer <token>`"
+    fn is_open(&self) -> bool {
+        true
     }
 }
 
