@@ -4,7 +4,7 @@ export default defineConfig({
   // Relative: the service is mounted wherever the host likes, and the same files must work there.
   base: './',
   // `npm run dev` asks the stand-in that `npm run mock` starts.
-  server: { proxy: { '^/(query|live)': { target: 'http://127.0.0.1:8099', rewrite: (path) => `/monitor${path}` } } },
+  server: { proxy: { '^/(query|live|login|logout)': { target: 'http://127.0.0.1:8099', rewrite: (path) => `/monitor${path}` } } },
   build: {
     outDir: 'dist',
     assetsDir: 'assets',

@@ -1,6 +1,8 @@
 // Generated, seeded events that are consistent with each other: visitors have sessions, sessions have pages, pages have
 // vitals, requests and sometimes errors.
 
+import { resourcesOf } from './resources.mjs';
+
 export function random(seed) {
   let state = seed >>> 0;
   return () => {
@@ -14,6 +16,8 @@ export function random(seed) {
 const ROUTES = [['/', 30, 1900], ['/products', 24, 2300], ['/products/:id', 22, 2700], ['/cart', 12, 2100], ['/checkout', 7, 3600], ['/account', 5, 1700], ['/search', 9, 4300]];
 const BROWSERS = [['Chrome', '156.0', 60], ['Safari', '26.1', 22], ['Firefox', '151.0', 12], ['Edge', '156.0', 6]];
 const SYSTEMS = { Chrome: ['Windows', 'Android', 'macOS', 'Linux'], Safari: ['iOS', 'macOS'], Firefox: ['Windows', 'Linux'], Edge: ['Windows'] };
+const COUNTRIES = [['DE', 34], ['FR', 26], ['CN', 18], ['US', 14], ['BR', 8]];
+const TARGETS = { LCP: ['#hero > img', 'main > h1', '.product > img'], INP: ['button.add-to-cart', '#search', 'a.filter'], CLS: ['.banner', '#reviews'] };
 const ORIGIN = 'https://shop.example';
 
 const ERRORS = [
@@ -87,8 +91,8 @@ export class Generator {
 
   hex(length) {
     let text = '';
-    while (text.length < length) text += Math.floor(this.random() * 16).toString(16);
-    return text;
+    while (text.length < length) text += Math.floor(this.random() * 0x100000000).toString(16).padStart(8, '0');
+    return text.slice(0, length);
   }
 
   /** Log-normal around `median`: what durations on the web look like. */
@@ -97,20 +101,35 @@ export class Generator {
     return Math.round(median * Math.exp(normal * spread) * 10) / 10;
   }
 
-  /** One session that began at `start`: an array of event documents, oldest first. */
-  session(project, start) {
+  /** The parts of a load that took `load` ms in all, as the SDK tells them: durations, then what happened when. */
+  phases(load, type) {
+    const reused = this.random() < 0.4;
+    const [dns, tcp, tls] = reused ? [0, 0, 0] : [this.around(18), this.around(28), this.around(34)];
+    const request = this.around(210);
+    const response = this.around(45);
+    const interactive = dns + tcp + tls + request + response + this.around(420);
+    const complete = Math.max(interactive + 20, load - this.around(12));
+    const round = (value) => Math.round(value * 10) / 10;
+    return {
+      redirect: this.random() < 0.06 ? this.around(140) : 0, dns, tcp, tls, request, response, dom_interactive: round(interactive), dom_complete: round(complete),
+      load: round(Math.max(load, complete)), transfer_size: Math.round(this.around(21_000)), protocol: 'h2', visibility: 'visible', type,
+    };
+  }
+
+  /** One session that began at `start`: an array of event documents, oldest first. `release` when it is not to be drawn. */
+  session(project, start, { release: given } = {}) {
     const [browser, version] = this.pick(BROWSERS);
     const systems = SYSTEMS[browser];
     const os = systems[Math.floor(this.random() * systems.length)];
     const device = os === 'Android' || os === 'iOS' ? 'mobile' : 'desktop';
-    const release = this.random() < 0.7 ? '1.4.0' : this.random() < 0.8 ? '1.3.2' : '1.3.1';
+    const release = given ?? (this.random() < 0.7 ? '1.4.0' : this.random() < 0.8 ? '1.3.2' : '1.3.1');
     const visitor = `v${Math.floor(this.random() * 900)}`;
     const shared = {
       project, release, environment: this.random() < 0.92 ? 'production' : 'staging', sdk: 'monitor-kit.browser/0.1.0',
       session: this.hex(16), visitor, user: this.random() < 0.4 ? String(1000 + Math.floor(this.random() * 400)) : '',
       browser, browser_version: version, os, os_version: os === 'Windows' ? '11' : '', device,
       screen: device === 'mobile' ? '412x915' : '1920x1080', viewport: device === 'mobile' ? '412x780' : '1440x820',
-      language: this.random() < 0.6 ? 'en-GB' : 'fr-FR', connection: '4g', timezone: 'Europe/Paris', country: '', ip: '192.0.2.0',
+      language: this.random() < 0.6 ? 'en-GB' : 'fr-FR', connection: device === 'desktop' || this.random() < 0.8 ? '4g' : '3g', timezone: 'Europe/Paris', country: this.pick(COUNTRIES)[0], ip: '192.0.2.0',
       user_agent: `Mozilla/5.0 (${os}) ${browser}/${version}`, tags: { tenant: this.random() < 0.5 ? 'acme' : 'globex' },
     };
     const events = [];
@@ -124,9 +143,13 @@ export class Generator {
       const add = (kind, name, after, more = {}) => events.push(this.event({ ...shared, ...page, seq: seq++, kind, name, time: Math.round(time + after), ...more }));
       const slow = device === 'mobile' ? 1.35 : 1;
       add('page_view', 'page_view', 0, { attributes: { navigation_type: index ? 'push' : 'load' } });
+      const type = index ? 'soft-navigation' : this.random() < 0.12 ? 'reload' : this.random() < 0.1 ? 'back-forward-cache' : 'navigate';
       if (index === 0 || this.random() < 0.3) {
         const vital = (name, value, after, good, poor) =>
-          add('vital', name, after, { value, rating: value <= good ? 'good' : value <= poor ? 'needs-improvement' : 'poor', target: '#main > img' });
+          add('vital', name, after, {
+            value, rating: value <= good ? 'good' : value <= poor ? 'needs-improvement' : 'poor', target: TARGETS[name]?.[Math.floor(this.random() ** 2 * TARGETS[name].length)] ?? '',
+            attributes: { navigation_type: type }, data: { delta: value, visibility: 'visible' },
+          });
         vital('TTFB', this.around(520 * slow), 600, 800, 1800);
         vital('FCP', this.around(1350 * slow), 1400, 1800, 3000);
         vital('LCP', this.around(lcp * slow * 0.8), 2500, 2500, 4000);
@@ -144,12 +167,17 @@ export class Generator {
       }
       if (this.random() < 0.5) add('click', 'click', 4000, { target: 'button.add-to-cart' });
       if (index === 0) {
-        add('navigation', 'navigation', 2600, { value: this.around(1900 * slow), attributes: { navigation_type: 'navigate' } });
-        add('resource', 'script', 2700, { value: this.around(220), target: VENDOR, data: { count: 6, transfer_size: 214_000, duration: 690 } });
+        const load = this.around(1900 * slow);
+        const { type: kind, ...phases } = this.phases(load, type === 'reload' ? 'reload' : 'navigate');
+        add('navigation', 'navigation', 2600, { value: phases.load, attributes: { navigation_type: kind }, data: phases });
+        for (const { name, ...resource } of resourcesOf(this, slow)) add('resource', name, 2700, resource);
       }
       if (this.random() < 0.3) add('scroll_depth', 'scroll_depth', 6000, { value: Math.round(this.random() * 100) });
       if (this.random() < 0.3) add('time_on_page', 'time_on_page', 7000, { value: this.around(9000) });
       if (this.random() < 0.1) add('longtask', 'long-animation-frame', 3000, { value: this.around(120), target: VENDOR });
+      if (this.random() < 0.03) add('console', 'error', 3500, { message: 'price service answered slowly', data: { message: 'price service answered slowly' } });
+      if (this.random() < 0.03) add('dead_click', 'dead_click', 4600, { target: 'div.card' });
+      if (this.random() < 0.05) add('track', 'wishlist', 42_000, { data: { items: 1 } });
       if (this.random() < 0.04) add('rage_click', 'rage_click', 5000, { value: 5, target: 'button.pay' });
       if (this.random() < 0.02) add('csp', 'img-src', 900, { target: 'https://ads.example/pixel.gif' });
       if (this.random() < 0.11) {
@@ -177,7 +205,7 @@ export class Generator {
   event(fields) {
     this.serial++;
     return {
-      id: `${this.hex(8)}-${this.hex(4)}-7${this.hex(3)}-a${this.hex(3)}-${this.serial.toString(16).padStart(12, '0')}`,
+      id: `${this.hex(8)}-7000-7000-a000-${this.serial.toString(16).padStart(12, '0')}`,
       time: 0, received: fields.time + 480, seq: 0, kind: '', name: '', value: null, project: '', release: '', environment: '', sdk: '',
       page: '', url: '', route: '', referrer: '', title: '', session: '', visitor: '', user: '', browser: '', browser_version: '', os: '', os_version: '',
       device: '', screen: '', viewport: '', language: '', connection: '', timezone: '', country: '', ip: '', user_agent: '', fingerprint: '', message: '',
@@ -186,17 +214,38 @@ export class Generator {
   }
 }
 
-/** Thirty days of a small shop up to `now`, with a daily rhythm, denser in the last day. Sorted by time. */
+const DAY = 86_400_000;
+const RELEASES = [['1.3.1', Infinity], ['1.3.2', 19 * DAY], ['1.4.0', DAY / 3]];
+
+/** What a visitor ran so long ago: a release takes some time to reach everybody. */
+function releaseAt(age, chance) {
+  const [name] = RELEASES.findLast(([, since]) => age < since && chance > (age / since) ** 3);
+  return name;
+}
+
+/** Thirty days of a small shop up to `now`, with a daily and a weekly rhythm, denser in the last hour. Sorted by time. */
 export function history(project, now, seed = 7) {
+  const key = `${project} ${seed}`;
+  const made = histories.get(key) ?? { now, events: generate(project, now, seed) };
+  histories.set(key, made);
+  const later = now - made.now;
+  return made.events.map((event) => ({ ...event, time: event.time + later, received: event.received + later }));
+}
+
+/** Made once: the tests start many a service. */
+const histories = new Map();
+
+function generate(project, now, seed) {
   const generator = new Generator(seed);
   const events = [];
-  const spans = [[30 * 86_400_000, 86_400_000, 3600], [86_400_000, 3_600_000, 2600], [3_600_000, 0, 170]];
+  const spans = [[30 * DAY, 3_600_000, 9000], [3_600_000, 0, 30]];
   for (const [from, to, count] of spans) {
     for (let i = 0; i < count; i++) {
       const start = now - to - generator.random() * (from - to);
       const hour = (start % 86_400_000) / 3_600_000;
       if (from > 3_600_000 && generator.random() > 0.35 + 0.65 * Math.sin((Math.PI * (hour + 2)) / 26) ** 2) continue;
-      events.push(...generator.session(project, start));
+      if (from > 3_600_000 && [0, 6].includes(new Date(start).getUTCDay()) && generator.random() < 0.3) continue;
+      events.push(...generator.session(project, start, { release: releaseAt(now - start, generator.random()) }));
     }
   }
   return events.filter((event) => event.time <= now).sort((a, b) => a.time - b.time);

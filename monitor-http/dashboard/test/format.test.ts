@@ -1,7 +1,31 @@
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
+import { language, messages } from '../src/i18n/index.ts';
 import { VITALS, bandOf, vitalByName } from '../src/lib/bands.ts';
-import { formatAgo, formatCount, formatDateTime, formatDuration, formatPercent, formatStep, formatVital, plural, ratio } from '../src/lib/format.ts';
+import { formatAgo, formatBytes, formatChange, formatCount, formatDateTime, formatDuration, formatPercent, formatStep, formatVital, ratio } from '../src/lib/format.ts';
 import { safeUrl } from '../src/lib/safe-url.ts';
+
+afterEach(() => { language.value = 'en'; });
+
+it('everything is written in the language of the viewer', () => {
+  language.value = 'zh';
+  expect([formatCount(1_234_567), formatDuration(185_000), formatAgo(0, 59_000)]).toEqual(['123万', '3 分 05 秒', '59 秒前']);
+});
+
+it('texts take numbers as the language writes them, and the word that goes with the number', () => {
+  const t = messages({ found: ['{n} {n|error|errors} in {where}', '{where} 有 {n} 个错误'] });
+  expect([t('found', { n: 1, where: 'a' }), t('found', { n: 1200, where: '{n}' })]).toEqual(['1 error in a', '1,200 errors in {n}']);
+  language.value = 'zh';
+  expect(t('found', { n: 1200, where: 'a' })).toBe('a 有 1,200 个错误');
+});
+
+it('bytes have the unit one would say', () => {
+  expect([0, 812, 1536, 1_048_576, 5e12].map(formatBytes)).toEqual(['0 B', '812 B', '1.5 KiB', '1.0 MiB', '4.5 TiB']);
+});
+
+it('a change is told against what was before, and not told when there was nothing', () => {
+  expect([[112, 100], [88, 100], [100.2, 100], [250, 100], [2000, 100]].map(([value, before]) => formatChange(value!, before))).toEqual(['+12%', '−12%', '±0%', '2.5×', '>10×']);
+  expect([formatChange(5, 0), formatChange(5, null), formatChange(null, 5)]).toEqual([null, null, null]);
+});
 
 it('counts have thousands, and from a million on three digits', () => {
   expect([0, 7, 1234, 999_999, 1_234_567, 2_500_000_000].map(formatCount)).toEqual(['0', '7', '1,234', '999,999', '1.23M', '2.5B']);
@@ -39,10 +63,6 @@ it('there is no rate of nothing', () => {
 it('ages are rounded down and never negative', () => {
   const now = 1_732_096_800_000;
   expect([-60_000, 3_000, 59_000, 3_599_000, 86_399_000, 86_400_000 * 3].map((age) => formatAgo(now - age, now))).toEqual(['just now', 'just now', '59 s ago', '59 min ago', '23 h ago', '3 d ago']);
-});
-
-it('one is singular', () => {
-  expect([0, 1, 1200].map((count) => plural(count, 'error'))).toEqual(['0 errors', '1 error', '1,200 errors']);
 });
 
 describe('bands', () => {

@@ -1,77 +1,101 @@
 import { describe, expect, it } from 'vitest';
 // @ts-expect-error the mock is plain JavaScript
-import { runEvents, runQuery } from '../mock/query.mjs';
+import { runQuery } from '../mock/query.mjs';
 // @ts-expect-error the mock is plain JavaScript
 import { history } from '../mock/data.mjs';
-import * as queries from '../src/api/queries.ts';
-import { countOf, groupedBy, rowsOf, seriesOf, totalsBy } from '../src/api/table.ts';
-import { stepsOf, windowOf } from '../src/lib/range.ts';
+import * as common from '../src/api/queries/common.ts';
+import * as overview from '../src/api/queries/overview.ts';
+import * as performance from '../src/api/queries/performance.ts';
+import { binsOf, countOf, groupedBy, moved, previousOf, rowsOf, seriesOf, totalsBy } from '../src/api/table.ts';
+import { earlier, stepsOf, windowOf } from '../src/lib/range.ts';
 import { NO_FILTERS } from '../src/state/url.ts';
 
 const NOW = 1_732_096_812_345;
 const window = windowOf({ preset: '24h' }, NOW);
-const scope = { project: 'shop', filters: { ...NO_FILTERS, release: ['1.4.0'], route: ['/cart', '/'] } };
+const scope = { project: 'shop', filters: { ...NO_FILTERS, release: ['1.4.0'], route: ['/search', '/'] } };
 const events = history('shop', NOW, 3);
 const everything = { project: 'shop', filters: NO_FILTERS };
 
+const stats = { elapsed_ms: 1, rows_read: 1 };
+
 describe('questions', () => {
+  const comparing = { ...scope, compare: true };
   const all = {
-    trafficTotals: queries.trafficTotals(scope, window), trafficSeries: queries.trafficSeries(scope, window), vitalTotals: queries.vitalTotals(scope, window),
-    vitalSeries: queries.vitalSeries(scope, window), filterOptions: queries.filterOptions('shop', window), anyEvent: queries.anyEvent('shop', NOW),
-    errorGroups: queries.errorGroups(scope, window, 'price', '-visitors'), errorGroupSeries: queries.errorGroupSeries(scope, window, ['9f2c61d0a4b7e813']),
-    errorGroupReleases: queries.errorGroupReleases(scope, window, ['9f2c61d0a4b7e813']),
-    errorTotals: queries.errorTotals(scope, window, '9f2c61d0a4b7e813'), errorSeries: queries.errorSeries(scope, window, '9f2c61d0a4b7e813'),
-    errorBreakdown: queries.errorBreakdown(scope, window, '9f2c61d0a4b7e813'), routeTraffic: queries.routeTraffic(scope, window), routeVitals: queries.routeVitals(scope, window),
+    traffic: overview.traffic(scope, window), before: overview.trafficBefore(comparing, window)!, people: overview.people(comparing, window), peopleCourse: overview.peopleCourse(scope, window), vitals: overview.vitals(comparing, window),
+    vitalCourse: overview.vitalCourse(scope, window), releases: overview.releases(scope, window),
+    percentileCourse: performance.percentileCourse(scope, window, 'LCP'), spread: performance.spread(scope, window, 'INP'), routeVitals: performance.routeVitals(scope, window),
+    poorTargets: performance.poorTargets(scope, window, 'LCP'), loads: performance.loads(scope, window),
+    ...Object.fromEntries(performance.BREAKDOWNS.map((field) => [field, performance.breakdown(scope, window, 'LCP', field)])),
+    filterOptions: common.filterOptions('shop', window, 'release'), anyInRange: common.anyInRange('shop', window), anyEvent: common.anyEvent('shop', NOW),
   };
   it.each(Object.entries(all))('%s keeps to the contract and finds something', (_, query) => {
     expect(runQuery(events, JSON.parse(JSON.stringify(query))).rows.length).toBeGreaterThan(0);
   });
 
-  it('carry the filters of the header and nothing empty', () => {
-    expect(queries.filtersOf(scope.filters)).toEqual([{ field: 'release', op: 'in', values: ['1.4.0'] }, { field: 'route', op: 'in', values: ['/cart', '/'] }]);
-    expect(all.trafficTotals.filters).toEqual(queries.filtersOf(scope.filters));
+  it('carry the filters of the address and nothing empty', () => {
+    expect(common.filtersOf({ ...scope.filters, 'attributes.plan': ['pro'], rating: [] })).toEqual([
+      { field: 'route', op: 'in', values: ['/search', '/'] }, { field: 'release', op: 'in', values: ['1.4.0'] }, { field: 'attributes.plan', op: 'in', values: ['pro'] },
+    ]);
+    expect(all.people.filters).toEqual(common.filtersOf(scope.filters));
   });
 
-  it('search only when there is something to search for', () => {
-    expect(queries.errorGroups(everything, window, '', '-count').filters).toEqual([]);
-    expect(all.errorGroups.filters).toContainEqual({ field: 'message', op: 'contains', values: ['price'] });
+  it('ask for the period before only when the viewer compares and there can be one', () => {
+    expect(all.people.compare).toBe(true);
+    expect(overview.people(scope, window).compare).toBeUndefined();
+    expect(overview.people(comparing, { ...window, from: 5, to: 20 }).compare).toBeUndefined();
   });
 
-  it('samples turn pages without loss or repetition', () => {
-    const seen: string[] = [];
-    let cursor: string | null = null;
-    do {
-      const page: { events: { id: string }[]; next: string | null } = runEvents(events, queries.errorSamples(everything, window, '9f2c61d0a4b7e813', cursor));
-      seen.push(...page.events.map(({ id }) => id));
-      cursor = page.next;
-    } while (cursor !== null);
-    expect(new Set(seen).size).toBe(seen.length);
-    expect(seen.length).toBe(countOf(rowsOf(runQuery(events, queries.errorTotals(everything, window, '9f2c61d0a4b7e813')))[0], 'count'));
+  it('of a course begin their steps at the midnight of the viewer', () => {
+    const shifted = windowOf({ preset: '30d' }, NOW, 9 * 3_600_000);
+    const rows = rowsOf(runQuery(events, overview.peopleCourse(everything, shifted)));
+    const times = new Set(stepsOf(shifted));
+    expect(rows.length).toBeGreaterThan(20);
+    for (const row of rows) expect(times.has(row['time'] as number)).toBe(true);
   });
 });
 
 describe('answers', () => {
   it('add up: the series of a range to its totals', () => {
-    const [totals] = rowsOf(runQuery(events, queries.trafficTotals(everything, window)));
-    const series = seriesOf(rowsOf(runQuery(events, queries.trafficSeries(everything, window))), stepsOf(window), 'count:page_view', 0);
-    expect(series.reduce((sum, count) => sum + count, 0)).toBe(countOf(totals, 'count:page_view'));
-    expect(countOf(totals, 'count:page_view')).toBeGreaterThan(0);
+    const series = seriesOf(rowsOf(runQuery(events, overview.traffic(everything, window))), stepsOf(window), 'count:page_view', 0);
+    const [total] = rowsOf(runQuery(events, { ...common.within(everything, window), kinds: ['page_view'], measures: ['count'] }));
+    expect(series.reduce((sum, count) => sum + count, 0)).toBe(countOf(total, 'count'));
+    expect(countOf(total, 'count')).toBeGreaterThan(0);
+  });
+
+  it('hold the same steps of the period before', () => {
+    const then = earlier(window)!;
+    const rows = moved(rowsOf(runQuery(events, overview.trafficBefore({ ...everything, compare: true }, window)!)), window.from - then.from);
+    const times = stepsOf(window);
+    const course = seriesOf(rows, times, 'count:page_view', null);
+    const [counted] = rowsOf(runQuery(events, { ...common.within(everything, { from: times[2]! - 24 * 3_600_000, to: times[3]! - 24 * 3_600_000 }), kinds: ['page_view'], measures: ['count'] }));
+    expect(course[2]).toBe(countOf(counted, 'count'));
+    expect(course[2]).toBeGreaterThan(0);
+    expect(overview.trafficBefore(everything, window)).toBeNull();
+    expect(previousOf({ columns: [], rows: [], stats })).toBeNull();
+  });
+
+  it('of a histogram are bins, and what is none is left out', () => {
+    const row = rowsOf(runQuery(events, performance.spread(everything, window, 'LCP')))[0];
+    const bins = binsOf(row);
+    expect(bins.reduce((sum, [, , count]) => sum + count, 0)).toBe(countOf(row, 'count'));
+    for (const [lower, upper] of bins) expect(upper / lower).toBeCloseTo(2 ** (1 / 12), 6);
+    expect(binsOf({ histogram: [[1, 2, 3], [1, null, 3], 'x', [4]] })).toEqual([[1, 2, 3]]);
   });
 
   it('steps without a row are 0 for counts and unknown for percentiles', () => {
-    const rows = rowsOf({ columns: ['time', 'count', 'p75'], rows: [[2000, 4, null], [3000, 1, 12.5]] });
+    const rows = rowsOf({ columns: ['time', 'count', 'p75'], rows: [[2000, 4, null], [3000, 1, 12.5]], stats });
     expect(seriesOf(rows, [1000, 2000, 3000], 'count', 0)).toEqual([0, 4, 1]);
     expect(seriesOf(rows, [1000, 2000, 3000], 'p75', null)).toEqual([null, null, 12.5]);
   });
 
   it('are summed per value, largest first', () => {
-    const rows = rowsOf({ columns: ['browser', 'release', 'count'], rows: [['Safari', 'a', 2], ['Chrome', 'a', 3], ['Safari', 'b', 4]] });
+    const rows = rowsOf({ columns: ['browser', 'release', 'count'], rows: [['Safari', 'a', 2], ['Chrome', 'a', 3], ['Safari', 'b', 4]], stats });
     expect(totalsBy(rows, 'browser')).toEqual([{ value: 'Safari', count: 6 }, { value: 'Chrome', count: 3 }]);
     expect([...groupedBy(rows, 'release').keys()]).toEqual(['a', 'b']);
   });
 
   it('may name a column as something every object has', () => {
-    expect(rowsOf({ columns: ['__proto__', 'constructor'], rows: [['x', 'y']] })[0]!['constructor']).toBe('y');
+    expect(rowsOf({ columns: ['__proto__', 'constructor'], rows: [['x', 'y']], stats })[0]!['constructor']).toBe('y');
     expect(countOf(undefined, 'count')).toBe(0);
   });
 });

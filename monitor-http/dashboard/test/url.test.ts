@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { formatView, parseView, viewOf } from '../src/state/url.ts';
+import { filteredFields, formatView, parseView, viewOf, withFilter, withParam } from '../src/state/url.ts';
 
 describe('the view in the address', () => {
   it('comes back as it was written', () => {
@@ -12,8 +12,8 @@ describe('the view in the address', () => {
     expect(parseView(formatView(view))).toEqual(view);
   });
 
-  it.each(['', '#', '#/', '#/nowhere', '#//', '#?', '#/overview?range=99y&from=x&to=', '#/overview?from=5&to=5', '#/overview?from=-1&to=9e99', '#/overview?from=1.5&to=2.5'])('falls back to the last hour of the overview for %j', (hash) => {
-    expect(parseView(hash)).toMatchObject({ page: 'overview', fingerprint: null, range: { preset: '1h' } });
+  it.each(['', '#', '#/', '#/nowhere', '#//', '#?', '#/overview?range=99y&from=x&to=', '#/overview?from=5&to=5', '#/overview?from=-1&to=9e99', '#/overview?from=1.5&to=2.5'])('falls back to the last day of the overview for %j', (hash) => {
+    expect(parseView(hash)).toMatchObject({ page: 'overview', fingerprint: null, range: { preset: '24h' } });
   });
 
   it('keeps a fixed range', () => {
@@ -27,8 +27,29 @@ describe('the view in the address', () => {
   });
 
   it('drops what belongs to one page when another is opened, and keeps range and filters', () => {
-    const view = parseView('#/errors/9f?project=shop&range=7d&browser=Safari&q=boom&sort=-visitors');
-    expect(formatView(viewOf(view, 'pages'))).toBe('#/pages?project=shop&range=7d&browser=Safari');
+    const view = parseView('#/errors/9f?project=shop&range=7d&browser=Safari&attributes.plan=pro&name=LCP&q=boom&sort=-visitors&tab=x');
+    expect(formatView(viewOf(view, 'performance'))).toBe('#/performance?project=shop&range=7d&browser=Safari&attributes.plan=pro');
+  });
+
+  it('holds what a page keeps for itself, and what only some events can be filtered by', () => {
+    const view = parseView('#/sessions/s%201?project=shop&range=7d&rating=poor&tags.tenant=acme&tab=b&status=open&state=x&state=y');
+    expect(view).toMatchObject({ page: 'sessions', session: 's 1', fingerprint: null, params: { tab: ['b'], state: ['x', 'y'] } });
+    expect(filteredFields(view.filters)).toEqual(['rating', 'tags.tenant', 'status']);
+    expect(parseView(formatView(view))).toEqual(view);
+    expect(withParam(view, 'tab', '')).toEqual({ state: ['x', 'y'] });
+  });
+
+  it('takes for a filter only what is a field', () => {
+    const view = parseView('#/overview?attributes.=x&__proto__=x&constructor=y&attributes.plan=pro');
+    expect(filteredFields(view.filters)).toEqual(['attributes.plan']);
+    expect(formatView({ ...view, filters: withFilter(view.filters, 'attributes.plan', []) })).not.toContain('plan');
+  });
+
+  it('compares unless it is told not to', () => {
+    expect(parseView('#/overview').compare).toBe(true);
+    const view = parseView('#/overview?compare=0');
+    expect(view.compare).toBe(false);
+    expect(formatView(view)).toContain('compare=0');
   });
 
   it('bounds repeated values', () => {

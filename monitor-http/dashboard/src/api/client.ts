@@ -1,7 +1,9 @@
 // Every request to the service. Addresses are relative to the document, which is where the host mounted the service.
 
 import { signal } from '@preact/signals';
-import type { EventPage, EventsQuery, Project, Query, Table } from './types.ts';
+import { t } from '../i18n/frame.ts';
+import { shared } from './shared.ts';
+import type { EventPage, EventsQuery, IssueState, Project, Query, Scoped, SessionQuery, Table } from './types.ts';
 
 /** What went wrong, in the words the service used; `status` 0 means that there was no answer. */
 export class ApiError extends Error {
@@ -53,6 +55,12 @@ export function hasToken(): boolean {
   return token !== '';
 }
 
+/** Shows the form again: the reader has left. */
+export function forgetReader(): void {
+  setToken('');
+  needsToken.value = true;
+}
+
 export async function request(path: string, init: RequestInit): Promise<Response> {
   const sent = token;
   const headers = new Headers(init.headers);
@@ -62,10 +70,11 @@ export async function request(path: string, init: RequestInit): Promise<Response
     response = await fetch(path, { ...init, headers, cache: 'no-store', credentials: 'same-origin' });
   } catch (error) {
     if (init.signal?.aborted) throw error;
-    throw new ApiError(0, 'unreachable', 'the server cannot be reached');
+    throw new ApiError(0, 'unreachable', t('unreachable'));
   }
   if (response.ok) return response;
-  if (response.status === 401 && sent === token) {
+  // A login that is refused says so itself.
+  if (response.status === 401 && sent === token && path !== 'login') {
     needsToken.value = true;
     tokenRefused.value = sent !== '';
   }
@@ -73,7 +82,7 @@ export async function request(path: string, init: RequestInit): Promise<Response
 }
 
 async function errorOf(response: Response): Promise<ApiError> {
-  const fallback = `the server answered ${response.status}`;
+  const fallback = t('answeredStatus', { status: String(response.status) });
   try {
     const body = (await response.json()) as { error?: { code?: unknown; message?: unknown } };
     const { code, message } = body.error ?? {};
@@ -89,7 +98,7 @@ async function json<T>(path: string, init: RequestInit): Promise<T> {
     return (await response.json()) as T;
   } catch (error) {
     if (init.signal?.aborted) throw error;
-    throw new ApiError(response.status, 'bad_answer', 'the answer is not valid JSON');
+    throw new ApiError(response.status, 'bad_answer', t('badAnswer'));
   }
 }
 
@@ -101,10 +110,57 @@ export async function getProjects(signal: AbortSignal): Promise<Project[]> {
   return (await json<{ projects: Project[] }>('query/projects', { signal })).projects;
 }
 
-export function ask(query: Query, signal: AbortSignal): Promise<Table> {
-  return json<Table>('query', post(query, signal));
+/** How one can log in; the service answers that to everybody. */
+export interface LoginWays {
+  password: boolean;
+  token: boolean;
+}
+
+export interface Me {
+  name: string;
+  /** Whether there is a session that can be ended. */
+  can_log_out: boolean;
+}
+
+export const getLoginWays = (signal: AbortSignal): Promise<LoginWays> => json<LoginWays>('login', { signal });
+export const getMe = (signal: AbortSignal): Promise<Me> => json<Me>('query/me', { signal });
+
+/** Opens a session, which the browser keeps as a cookie that no script can read. */
+export async function logIn(user: string, password: string, signal: AbortSignal): Promise<void> {
+  await request('login', post({ user, password }, signal));
+  setToken('');
+}
+
+export async function logOut(signal: AbortSignal): Promise<void> {
+  await request('logout', { method: 'POST', signal });
+  forgetReader();
+}
+
+export const ask = (query: Query, signal: AbortSignal): Promise<Table> => askTable('query', query, signal);
+export const askSessions = (query: SessionQuery, signal: AbortSignal): Promise<Table> => askTable('query/sessions', query, signal);
+export const getStorage = (signal: AbortSignal): Promise<Table> => json<Table>('query/storage', { signal });
+
+/** Where a question is asked; all of these answer with a table. */
+export type TablePath = 'query' | 'query/funnel' | 'query/retention' | 'query/paths' | 'query/sessions' | 'query/issues';
+
+export function askTable(path: TablePath, query: Scoped, signal: AbortSignal): Promise<Table> {
+  return shared(`${path} ${JSON.stringify(query)}`, signal, (either) => json<Table>(path, post(query, either)));
 }
 
 export function askEvents(query: EventsQuery, signal: AbortSignal): Promise<EventPage> {
-  return json<EventPage>('query/events', post(query, signal));
+  return shared(`query/events ${JSON.stringify(query)}`, signal, (either) => json<EventPage>('query/events', post(query, either)));
+}
+
+export async function setIssue(state: IssueState, signal: AbortSignal): Promise<void> {
+  await request('query/issues/state', post(state, signal));
+}
+
+export type ExportFormat = 'csv' | 'ndjson';
+
+/** Every event that the question is about, up to a million, as a file's contents. */
+export async function exportEvents(query: EventsQuery, format: ExportFormat, signal: AbortSignal): Promise<Blob> {
+  const init = post(query, signal);
+  const accept = format === 'csv' ? 'text/csv' : 'application/x-ndjson';
+  const response = await request('query/events/export', { ...init, headers: { 'Content-Type': 'application/json', Accept: accept } });
+  return response.blob();
 }

@@ -1,6 +1,6 @@
 import { ApiError, request } from './client.ts';
 import { SseParser } from './sse.ts';
-import type { EventDocument } from './types.ts';
+import type { EventDocument, Filter } from './types.ts';
 
 /** `waiting` connects again by itself, `refused` does not. */
 export type LiveStatus = { state: 'connecting' } | { state: 'open' } | { state: 'waiting' | 'refused'; reason: string };
@@ -17,13 +17,13 @@ const LONGEST_WAIT = 30_000;
 const SILENCE = 50_000;
 
 /** Follows the live stream until `signal` aborts; connects again with growing, spread waits. */
-export async function followLive(project: string, kinds: readonly string[], handlers: LiveHandlers, signal: AbortSignal): Promise<void> {
+export async function followLive(project: string, kinds: readonly string[], filters: readonly Filter[], handlers: LiveHandlers, signal: AbortSignal): Promise<void> {
   let wait = FIRST_WAIT;
   while (!signal.aborted) {
     handlers.onStatus({ state: 'connecting' });
     let reason = 'the stream ended';
     try {
-      await readOnce(project, kinds, { ...handlers, onStatus: (status) => { wait = FIRST_WAIT; handlers.onStatus(status); } }, signal);
+      await readOnce(project, kinds, filters, { ...handlers, onStatus: (status) => { wait = FIRST_WAIT; handlers.onStatus(status); } }, signal);
     } catch (error) {
       if (signal.aborted) return;
       reason = error instanceof Error ? error.message : String(error);
@@ -40,11 +40,12 @@ export async function followLive(project: string, kinds: readonly string[], hand
   }
 }
 
-async function readOnce(project: string, kinds: readonly string[], handlers: LiveHandlers, signal: AbortSignal): Promise<void> {
+async function readOnce(project: string, kinds: readonly string[], filters: readonly Filter[], handlers: LiveHandlers, signal: AbortSignal): Promise<void> {
   const silence = new AbortController();
   let timer = setTimeout(() => silence.abort(), SILENCE);
   const params = new URLSearchParams({ project });
   if (kinds.length > 0) params.set('kinds', kinds.join(','));
+  if (filters.length > 0) params.set('filters', JSON.stringify(filters));
   const either = AbortSignal.any([signal, silence.signal]);
   try {
     const response = await request(`live?${params}`, { headers: { Accept: 'text/event-stream' }, signal: either });

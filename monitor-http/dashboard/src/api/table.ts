@@ -4,9 +4,18 @@ export type Row = Record<string, Cell>;
 
 /** The rows by column name. A row shorter than the columns reads as `null`. */
 export function rowsOf(table: Table): Row[] {
-  return table.rows.map((cells) => {
+  return named(table.columns, table.rows);
+}
+
+/** Those of the period before; `null` when it was not asked for. */
+export function previousOf(table: Table): Row[] | null {
+  return table.previous ? named(table.columns, table.previous) : null;
+}
+
+function named(columns: readonly string[], rows: readonly Cell[][]): Row[] {
+  return rows.map((cells) => {
     const row: Row = Object.create(null);
-    table.columns.forEach((column, index) => { row[column] = cells[index] ?? null; });
+    columns.forEach((column, index) => { row[column] = cells[index] ?? null; });
     return row;
   });
 }
@@ -23,7 +32,7 @@ export function countOf(row: Row | undefined, column: string): number {
 
 export function textOf(row: Row | undefined, column: string): string {
   const cell = row?.[column];
-  return cell == null ? '' : String(cell);
+  return cell == null || Array.isArray(cell) ? '' : String(cell);
 }
 
 /** One value per step; steps without a row get `missing`: 0 for counts, `null` for percentiles. */
@@ -35,6 +44,11 @@ export function seriesOf<Missing extends number | null>(rows: readonly Row[], ti
     if (time !== null && value !== null) byTime.set(time, value);
   }
   return times.map((time) => byTime.get(time) ?? missing);
+}
+
+/** The rows of another time, moved to this one. */
+export function moved(rows: readonly Row[], by: number): Row[] {
+  return rows.map((row) => ({ ...row, time: (numberOf(row, 'time') ?? 0) + by }));
 }
 
 /** Sums a measure per value of one of several group columns, largest first. */
@@ -56,4 +70,22 @@ export function groupedBy(rows: readonly Row[], column: string): Map<string, Row
     else groups.set(value, [row]);
   }
   return groups;
+}
+
+/** The numbers of a `spark`. */
+export function numbersOf(row: Row | undefined, column: string): number[] {
+  const cell = row?.[column];
+  return Array.isArray(cell) ? cell.filter((value): value is number => typeof value === 'number') : [];
+}
+
+export type Bin = readonly [lower: number, upper: number, count: number];
+
+/** The bins of a `histogram`, upwards. */
+export function binsOf(row: Row | undefined, column = 'histogram'): Bin[] {
+  const cell = row?.[column];
+  if (!Array.isArray(cell)) return [];
+  return cell.flatMap((bin) => {
+    const [lower, upper, count] = Array.isArray(bin) ? bin : [];
+    return typeof lower === 'number' && typeof upper === 'number' && typeof count === 'number' ? [[lower, upper, count] as const] : [];
+  });
 }

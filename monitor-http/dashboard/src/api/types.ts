@@ -1,6 +1,7 @@
 // The documents of docs/query-api.md.
 
-export type Cell = string | number | null;
+/** Arrays are cells too: `histogram` and `spark`. */
+export type Cell = string | number | null | Cell[];
 
 export interface Filter {
   field: string;
@@ -8,33 +9,105 @@ export interface Filter {
   values: string[];
 }
 
-export interface Query {
+/** What every question says: which events. Times are ms since the epoch, `to` exclusive. */
+export interface Scoped {
   project: string;
   from: number;
   to: number;
-  kinds?: string[];
   filters?: Filter[];
+}
+
+export interface Query extends Scoped {
+  kinds?: string[];
   group_by?: string[];
   step?: number;
+  zone_offset?: number;
   measures: string[];
   order_by?: { column: string; descending: boolean };
   limit?: number;
+  top?: { n: number; by: string; others?: boolean };
+  compare?: boolean;
+  exact?: boolean;
 }
 
-export interface EventsQuery {
-  project: string;
-  from: number;
-  to: number;
+export interface EventsQuery extends Scoped {
+  kinds?: string[];
+  order?: 'newest' | 'oldest';
+  limit?: number;
+  cursor?: string | null;
+}
+
+export interface FunnelStep {
+  label: string;
   kinds?: string[];
   filters?: Filter[];
-  order: 'newest' | 'oldest';
-  limit: number;
-  cursor: string | null;
+}
+
+export interface FunnelQuery extends Scoped {
+  steps: FunnelStep[];
+  within?: number;
+  by?: 'visitor' | 'session';
+  exact?: boolean;
+}
+
+export interface Happening {
+  kinds?: string[];
+  filters?: Filter[];
+}
+
+export interface RetentionQuery extends Scoped {
+  period?: 'day' | 'week';
+  first?: Happening;
+  again?: Happening;
+  exact?: boolean;
+}
+
+export interface PathQuery extends Scoped {
+  start?: string;
+  depth?: number;
+  limit?: number;
+  exact?: boolean;
+}
+
+export interface SessionQuery extends Scoped {
+  order?: 'newest' | 'errors' | 'longest';
+  limit?: number;
+  offset?: number;
+}
+
+export type IssueStatus = 'open' | 'resolved' | 'regressed' | 'ignored';
+
+export interface IssueQuery extends Scoped {
+  status?: IssueStatus[];
+  search?: string;
+  order?: 'count' | 'users' | 'last_seen' | 'first_seen';
+  limit?: number;
+}
+
+export interface IssueState {
+  project: string;
+  fingerprint: string;
+  status: Exclude<IssueStatus, 'regressed'>;
+}
+
+/** What an answer cost, and how far it can be trusted. */
+export interface Stats {
+  elapsed_ms: number;
+  rows_read: number;
+  /** Absent from services that have no rollups. */
+  source?: 'events' | 'rollup';
+  /** Share of the visitors whose events were read, 0 to 1. */
+  sample?: number;
+  /** Largest relative error to expect, 0 is exact. */
+  error?: number;
 }
 
 export interface Table {
   columns: string[];
   rows: Cell[][];
+  /** With `compare`: the period before, its times moved forward by the length of the range. */
+  previous?: Cell[][];
+  stats: Stats;
 }
 
 export interface Project {
@@ -47,6 +120,8 @@ export interface Project {
 /** One event; only what the dashboard names. Every other member is shown as it came. */
 export interface EventDocument {
   id: string;
+  /** Number of the event on its page. */
+  seq?: number | null;
   time: number;
   kind: string;
   name: string;
@@ -55,6 +130,7 @@ export interface EventDocument {
   weight?: number;
   release: string;
   environment: string;
+  sdk: string;
   page: string;
   url: string;
   route: string;
@@ -112,4 +188,5 @@ export interface Frame {
 export interface EventPage {
   events: EventDocument[];
   next: string | null;
+  stats: Stats;
 }

@@ -4,8 +4,9 @@ import { BarChart, LineChart } from 'echarts/charts';
 import { AxisPointerComponent, GridComponent, MarkLineComponent, TooltipComponent } from 'echarts/components';
 import { init, use, type EChartsType } from 'echarts/core';
 import { CanvasRenderer } from 'echarts/renderers';
-import { formatCompact, formatDateTime, formatStep } from '../lib/format.ts';
-import type { ChartSpec, ColorToken, Panel } from './spec.ts';
+import { t } from '../i18n/frame.ts';
+import { formatCompact, formatStep, formatStepFull } from '../lib/format.ts';
+import { CATEGORIES, type ChartSpec, type ColorToken, type Panel } from './spec.ts';
 
 use([BarChart, LineChart, GridComponent, TooltipComponent, MarkLineComponent, AxisPointerComponent, CanvasRenderer]);
 
@@ -18,25 +19,29 @@ const shapes = new WeakMap<EChartsType, string>();
 export function drawChart(chart: EChartsType, spec: ChartSpec): void {
   // New numbers of the same chart are merged, which keeps what is under the pointer; another chart replaces everything.
   const shape = JSON.stringify([spec.title, spec.panels.map((panel) => panel.series.map(({ name }) => name))]);
-  chart.setOption(optionOf(spec, paletteOf(chart.getDom())), { notMerge: shapes.get(chart) !== shape });
+  chart.setOption(optionOf(spec, paletteOf(chart.getDom()), chart.getWidth()), { notMerge: shapes.get(chart) !== shape });
   shapes.set(chart, shape);
 }
 
-type Palette = Record<ColorToken | 'text-muted' | 'grid' | 'surface', string>;
+type Palette = Record<ColorToken | 'text-muted' | 'grid' | 'surface' | 'border-strong', string>;
 
 function paletteOf(element: HTMLElement): Palette {
   const style = getComputedStyle(element);
   const color = (name: string) => style.getPropertyValue(`--${name}`).trim();
+  const categories = Object.fromEntries(CATEGORIES.map((name) => [name, color(name)])) as Record<(typeof CATEGORIES)[number], string>;
   return {
-    views: color('views'), requests: color('requests'), good: color('good-fill'), warn: color('warn-fill'), poor: color('poor-fill'), accent: color('accent'),
-    'text-muted': color('text-muted'), grid: color('grid'), surface: color('surface'),
+    ...categories,
+    views: color('views'), requests: color('requests'), good: color('good-fill'), warn: color('warn-fill'), poor: color('poor-fill'), accent: color('accent'), muted: color('muted-fill'),
+    'text-muted': color('text-muted'), grid: color('grid'), surface: color('surface'), 'border-strong': color('border-strong'),
   };
 }
 
-const GAP = 10;
+const GAP = 18;
 const AXIS = 24;
+/** Room for the names of the marks, above the first panel. */
+const MARKS = 16;
 
-function optionOf(spec: ChartSpec, palette: Palette) {
+function optionOf(spec: ChartSpec, palette: Palette, width: number) {
   const weights = spec.panels.map((panel) => panel.weight ?? 1);
   const total = weights.reduce((sum, weight) => sum + weight, 0);
   let before = 0;
@@ -46,17 +51,19 @@ function optionOf(spec: ChartSpec, palette: Palette) {
     return place;
   });
   // Limits are named at their right end, outside; every panel keeps the same width.
-  const right = spec.panels.some((panel) => panel.limits) ? 44 : 12;
+  const right = spec.panels.some((panel) => panel.limits?.length) ? 44 : 12;
   const lastPanel = spec.panels.length - 1;
   const font = { color: palette['text-muted'], fontSize: 11 };
+  const every = labelEvery(spec.times.length, width);
+  const above = spec.marks?.length ? MARKS : 0;
   return {
     animation: false,
     textStyle: { fontFamily: getComputedStyle(document.body).fontFamily },
     // Percentages of the height, with room for the axis below the last panel.
     grid: places.map((place, index) => ({
       // The margins are fixed: moved apart by their own labels, the panels would no longer share one time axis.
-      outerBoundsMode: 'none', left: 58, right, top: `${place.top * 88 + 3}%`, bottom: `${place.bottom * 88 + 9}%`,
-      ...(index < lastPanel ? { bottom: `${place.bottom * 88 + 9 + GAP / 2}%` } : {}), ...(spec.panels.length === 1 ? { top: 12, bottom: AXIS } : {}),
+      outerBoundsMode: 'none', left: 58, right, top: index === 0 && above ? 12 + above : `${place.top * 88 + 3}%`, bottom: `${place.bottom * 88 + 9}%`,
+      ...(index < lastPanel ? { bottom: `${place.bottom * 88 + 9 + GAP / 2}%` } : {}), ...(spec.panels.length === 1 ? { top: 12 + above, bottom: AXIS } : {}),
     })),
     axisPointer: { link: [{ xAxisIndex: 'all' }], lineStyle: { color: palette['text-muted'], type: 'solid', width: 1, opacity: 0.5 }, label: { show: false } },
     tooltip: {
@@ -65,14 +72,14 @@ function optionOf(spec: ChartSpec, palette: Palette) {
       formatter: (params: unknown) => tipOf(spec, palette, (Array.isArray(params) ? params[0] : params) as { dataIndex?: number }),
     },
     xAxis: spec.panels.map((_, index) => ({
-      type: 'category', gridIndex: index, data: spec.times.map((time) => formatStep(time, spec.step)), boundaryGap: true,
+      type: 'category', gridIndex: index, data: spec.times.map((time, at) => axisLabel(spec, time, at % every === 0 ? spec.times[at - every] : spec.times[at - 1])), boundaryGap: true,
       axisLine: { lineStyle: { color: palette.grid } }, axisTick: { show: false },
-      axisLabel: { ...font, show: index === lastPanel, hideOverlap: true, alignMaxLabel: 'right', interval: labelEvery(spec.times.length) },
+      axisLabel: { ...font, show: index === lastPanel, hideOverlap: true, alignMaxLabel: 'right', interval: every - 1 },
     })),
     yAxis: spec.panels.map((panel, index) => ({
-      type: 'value', gridIndex: index, splitNumber: panel.weight !== undefined && panel.weight < 1 ? 2 : 3, min: 0,
+      type: 'value', gridIndex: index, splitNumber: panel.weight !== undefined && panel.weight < 1 ? 2 : 3, min: 0, ...(panel.max === undefined ? {} : { max: panel.max }),
       ...(counts(panel) ? { minInterval: 1 } : {}),
-      axisLabel: { ...font, formatter: (value: number) => (counts(panel) ? formatCompact(value) : panel.format(value)) },
+      axisLabel: { ...font, formatter: (value: number) => (panel.tick ? panel.tick(value) : counts(panel) ? formatCompact(value) : panel.format(value)) },
       splitLine: { lineStyle: { color: palette.grid } },
     })),
     series: spec.panels.flatMap((panel, index) => panel.series.map((series, order) => ({
@@ -80,21 +87,48 @@ function optionOf(spec: ChartSpec, palette: Palette) {
       ...(series.kind === 'bar'
         ? { type: 'bar', barMaxWidth: 18, barCategoryGap: '24%', ...(series.stack ? { stack: series.stack } : {}) }
         : {
-            type: 'line', symbol: 'circle', symbolSize: 5, showSymbol: isolated(series.values), lineStyle: { width: 2 }, connectNulls: false,
+            type: 'line', symbol: 'circle', symbolSize: 5, showSymbol: isolated(series.values), connectNulls: false,
+            lineStyle: { width: series.dashed ? 1.5 : 2, type: series.dashed ? 'dashed' : 'solid' }, z: series.dashed ? 1 : 2, ...(series.stack ? { stack: series.stack } : {}),
+            ...(series.kind === 'area' ? { areaStyle: { opacity: series.stack ? 0.7 : 0.14 } } : {}),
           }),
-      ...(order === 0 && panel.limits ? { markLine: limitsOf(panel, palette) } : {}),
+      ...(order === 0 ? { markLine: linesOf(spec, panel, palette, index === 0) } : {}),
     }))),
   };
 }
 
-function limitsOf(panel: Panel, palette: Palette) {
+/** Limits of bands across, and marks upright; the marks' names stand above the first panel. */
+function linesOf(spec: ChartSpec, panel: Panel, palette: Palette, isFirst: boolean) {
+  const marks = new Map<number, string[]>();
+  for (const { time, label } of spec.marks ?? []) {
+    const index = stepAt(spec.times, time);
+    if (index >= 0) marks.set(index, [...(marks.get(index) ?? []), label]);
+  }
   return {
     silent: true, symbol: 'none',
-    data: (panel.limits ?? []).map((limit) => ({
-      yAxis: limit.value, lineStyle: { color: palette[limit.color], type: 'dashed', width: 1, opacity: 0.8 },
-      label: { formatter: limit.label, position: 'end', color: palette['text-muted'], fontSize: 11 },
-    })),
+    data: [
+      ...(panel.limits ?? []).map((limit) => ({
+        yAxis: limit.value, lineStyle: { color: palette[limit.color], type: 'dashed', width: 1, opacity: 0.8 },
+        label: { formatter: limit.label, position: 'end', color: palette['text-muted'], fontSize: 11 },
+      })),
+      ...[...marks].map(([index, labels]) => ({
+        xAxis: index, lineStyle: { color: palette['text-muted'], type: 'solid', width: 1, opacity: 0.55 },
+        // A function, as a text would be read for placeholders; the names of releases are whatever the sender chose.
+        label: { show: isFirst, formatter: () => shortened(labels), position: 'end', color: palette['text-muted'], fontSize: 11, distance: 3 },
+      })),
+    ],
   };
+}
+
+/** The step that a time falls into, -1 before the first. */
+function stepAt(times: readonly number[], time: number): number {
+  const after = times.findIndex((start) => start > time);
+  return (after < 0 ? times.length : after) - 1;
+}
+
+const NAME = 16;
+
+function shortened([first = '', ...more]: string[]): string {
+  return `${first.length > NAME ? `${first.slice(0, NAME)}…` : first}${more.length > 0 ? ` +${more.length}` : ''}`;
 }
 
 /** Counts have no unit of their own and no fractions. */
@@ -107,23 +141,35 @@ function isolated(values: readonly (number | null)[]): boolean {
   return values.some((value, index) => value !== null && (values[index - 1] ?? null) === null && (values[index + 1] ?? null) === null);
 }
 
-function labelEvery(count: number): number {
-  return Math.max(0, Math.ceil(count / 8) - 1);
+/** A label is about 80 px wide with its room. */
+function labelEvery(count: number, width: number): number {
+  return Math.max(1, Math.ceil(count / Math.max(2, Math.min(10, Math.floor(width / 80)))));
 }
+
+/** The day stands only where it is another one than at the label before. */
+function axisLabel({ step }: ChartSpec, time: number, before: number | undefined): string {
+  const isSameDay = before !== undefined && new Date(before).toDateString() === new Date(time).toDateString();
+  return step >= HOUR && step < 24 * HOUR && isSameDay ? formatStep(time, MINUTE) : formatStep(time, step);
+}
+
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
 
 function tipOf(spec: ChartSpec, palette: Palette, { dataIndex = 0 }: { dataIndex?: number }): HTMLElement {
   const tip = document.createElement('div');
   tip.className = 'tip';
-  tip.append(textElement('div', 'tip-time', formatDateTime(spec.times[dataIndex]) + (spec.partial && dataIndex === spec.times.length - 1 ? ', so far' : '')));
+  const time = spec.times[dataIndex] ?? 0;
+  tip.append(textElement('div', 'tip-time', formatStepFull(time, spec.step) + (spec.partial && dataIndex === spec.times.length - 1 ? `, ${t('soFar')}` : '')));
   for (const panel of spec.panels) {
     for (const series of panel.series) {
       const row = textElement('div', 'tip-row', '');
-      const mark = textElement('span', 'tip-mark', '');
+      const mark = textElement('span', series.dashed ? 'tip-mark tip-dashed' : 'tip-mark', '');
       mark.style.backgroundColor = palette[series.color];
       row.append(mark, textElement('span', 'tip-name', series.name), textElement('span', 'tip-value', panel.format(series.values[dataIndex] ?? null)));
       tip.append(row);
     }
   }
+  for (const { label } of (spec.marks ?? []).filter((mark) => stepAt(spec.times, mark.time) === dataIndex)) tip.append(textElement('div', 'tip-event', label));
   return tip;
 }
 

@@ -1,18 +1,22 @@
 // What each kind of event is called, and how one of it is told in a line.
 
 import type { EventDocument } from '../api/types.ts';
-import { formatCount, formatDuration, formatVital, plural } from './format.ts';
+import { t } from '../i18n/frame.ts';
+import { formatCount, formatDuration, formatVital } from './format.ts';
 
-export const KIND_LABELS: Record<string, string> = {
-  error: 'Error', message: 'Message', vital: 'Web vital', navigation: 'Page load', resource: 'Resources', request: 'Request', longtask: 'Long task',
-  page_view: 'Page view', click: 'Click', rage_click: 'Rage click', dead_click: 'Dead click', form_submit: 'Form sent', time_on_page: 'Time on page',
-  scroll_depth: 'Scroll depth', exposure: 'Exposure', track: 'Custom', console: 'Console', csp: 'CSP violation', report: 'Browser report', blank_screen: 'Blank screen',
-  session: 'Session', span: 'Span',
-};
+const LABELS = {
+  error: 'kindError', message: 'kindMessage', vital: 'kindVital', navigation: 'kindNavigation', resource: 'kindResource', request: 'kindRequest', longtask: 'kindLongtask',
+  page_view: 'kindPageView', click: 'kindClick', rage_click: 'kindRageClick', dead_click: 'kindDeadClick', form_submit: 'kindFormSubmit', time_on_page: 'kindTimeOnPage',
+  scroll_depth: 'kindScrollDepth', exposure: 'kindExposure', track: 'kindTrack', console: 'kindConsole', csp: 'kindCsp', report: 'kindReport', blank_screen: 'kindBlankScreen',
+  session: 'kindSession', span: 'kindSpan',
+} as const;
+
+/** Those that the SDK sends, in the order they are offered. */
+export const KINDS = Object.keys(LABELS);
 
 /** The kind's own name when it is not a known one. */
 export function kindLabel(kind: string): string {
-  return Object.hasOwn(KIND_LABELS, kind) ? KIND_LABELS[kind]! : kind;
+  return Object.hasOwn(LABELS, kind) ? t(LABELS[kind as keyof typeof LABELS]) : kind;
 }
 
 const BAD_KINDS = ['error', 'csp', 'blank_screen', 'rage_click'];
@@ -34,10 +38,10 @@ function textOf(event: EventDocument): string {
     case 'navigation': return [textIn(event.attributes, 'navigation_type'), route].filter(Boolean).join(' · ');
     case 'resource': {
       const count = numberIn(event.data, 'count');
-      return [count === null ? '' : plural(count, 'file'), target && `slowest ${target}`].filter(Boolean).join(', ') || route;
+      return [count === null ? '' : t('nFiles', { n: count }), target && t('slowest', { target })].filter(Boolean).join(', ') || route;
     }
     case 'form_submit': return [event.method, textIn(event.data, 'action') || target].filter(Boolean).join(' ') || route;
-    case 'csp': return target ? `blocked ${target}` : route;
+    case 'csp': return target ? t('blocked', { target }) : route;
     default: return said || target || route;
   }
 }
@@ -48,9 +52,9 @@ function valueOf({ kind, name, value, status, failure }: EventDocument): string 
   if (value === null || value === undefined) return failure;
   if (kind === 'vital') return formatVital(name, value);
   if (kind === 'scroll_depth') return `${Math.round(value)}%`;
-  if (kind === 'rage_click') return plural(value, 'click');
+  if (kind === 'rage_click') return t('nClicks', { n: value });
   if (!DURATIONS.includes(kind)) return String(value);
-  return [status || '', failure === 'business' ? failure : '', formatDuration(value)].filter(Boolean).join(' · ');
+  return [status || '', failure === 'business' ? t('business') : '', formatDuration(value)].filter(Boolean).join(' · ');
 }
 
 const member = (data: unknown, key: string): unknown => (data !== null && typeof data === 'object' && Object.hasOwn(data, key) ? (data as Record<string, unknown>)[key] : undefined);

@@ -4,7 +4,7 @@ const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
-export const PRESETS = { '15m': 15 * MINUTE, '1h': HOUR, '6h': 6 * HOUR, '24h': DAY, '7d': 7 * DAY, '30d': 30 * DAY } as const;
+export const PRESETS = { '15m': 15 * MINUTE, '1h': HOUR, '6h': 6 * HOUR, '24h': DAY, '7d': 7 * DAY, '30d': 30 * DAY, '90d': 90 * DAY } as const;
 export type Preset = keyof typeof PRESETS;
 export type Range = { preset: Preset } | { from: number; to: number };
 
@@ -13,37 +13,54 @@ export interface TimeWindow {
   from: number;
   to: number;
   step: number;
+  /** How far the viewer's zone is ahead of UTC, ms: steps begin at its midnight. */
+  zone: number;
 }
 
-const STEPS = [
-  1_000, 5_000, 15_000, 30_000, MINUTE, 2 * MINUTE, 5 * MINUTE, 10 * MINUTE, 20 * MINUTE, 30 * MINUTE,
-  HOUR, 3 * HOUR, 6 * HOUR, 12 * HOUR, DAY, 7 * DAY, 30 * DAY,
-];
+// Whole hours and days from a day on: those the service keeps worked out.
+const STEPS = [1_000, 5_000, 15_000, 30_000, MINUTE, 2 * MINUTE, 5 * MINUTE, 10 * MINUTE, 20 * MINUTE, 30 * MINUTE, HOUR, 3 * HOUR, 6 * HOUR, DAY, 7 * DAY, 28 * DAY];
 
 export function isPreset(text: string): text is Preset {
   return Object.hasOwn(PRESETS, text);
 }
 
-/** The smallest round step that cuts `length` ms into at most `points` pieces. */
+/** The smallest round step that cuts `length` ms into at most `points` pieces: hours for a day, days for a month. */
 export function stepFor(length: number, points = 72): number {
-  return STEPS.find((step) => length / step <= points) ?? Math.ceil(length / points / DAY) * DAY;
+  const least = length >= 21 * DAY ? DAY : length >= DAY ? HOUR : 0;
+  return STEPS.find((step) => step >= least && length / step <= points) ?? Math.ceil(length / points / DAY) * DAY;
 }
 
 export function rangeLength(range: Range): number {
   return 'preset' in range ? PRESETS[range.preset] : range.to - range.from;
 }
 
+/** The offset of the viewer's zone at that time; a range over a change of clocks keeps that of its end. */
+export function zoneAt(time: number): number {
+  return -new Date(time).getTimezoneOffset() * MINUTE;
+}
+
+const floor = (time: number, step: number, zone: number) => Math.floor((time + zone) / step) * step - zone;
+
 /** The window to ask for at `now`. It begins on a step, so that the first bar of a chart is a whole one. */
-export function windowOf(range: Range, now: number): TimeWindow {
-  const step = stepFor(rangeLength(range));
+export function windowOf(range: Range, now: number, zone = zoneAt('preset' in range ? now : Math.min(range.to, 8.64e15))): TimeWindow {
+  const step = stepFor(rangeLength(range), 100);
   const to = 'preset' in range ? now : range.to;
-  const from = 'preset' in range ? Math.floor((to - PRESETS[range.preset]) / step) * step : range.from;
-  return { from, to, step };
+  const from = 'preset' in range ? Math.max(0, floor(to - PRESETS[range.preset], step, zone)) : range.from;
+  return { from, to, step, zone };
+}
+
+/**
+ * The same window whole steps before: yesterday at the same time, the week before on the same days. Steps of a period that began at odd minutes
+ * would be none that the service keeps worked out.
+ */
+export function earlier(window: TimeWindow): TimeWindow | null {
+  const by = Math.max(1, Math.floor((window.to - window.from) / window.step)) * window.step;
+  return window.from < by ? null : { ...window, from: window.from - by, to: window.to - by };
 }
 
 /** Whether the last step of the window is still running. */
 export function isPartial(window: TimeWindow): boolean {
-  return window.to % window.step !== 0;
+  return floor(window.to, window.step, window.zone) !== window.to;
 }
 
 /** How often to ask again, in ms; 0 for a fixed range, which does not change. */
@@ -58,9 +75,9 @@ export function rangeKey(range: Range): string {
   return 'preset' in range ? range.preset : `${range.from}-${range.to}`;
 }
 
-/** Every step of the window, as the server names them: multiples of the step since the epoch. */
+/** Every step of the window, as the server names them: multiples of the step in the viewer's zone. */
 export function stepsOf(window: TimeWindow): number[] {
   const times: number[] = [];
-  for (let time = Math.floor(window.from / window.step) * window.step; time < window.to; time += window.step) times.push(time);
+  for (let time = floor(window.from, window.step, window.zone); time < window.to; time += window.step) times.push(time);
   return times;
 }

@@ -31,3 +31,22 @@ export function placeOf({ file, line, column }: Frame): string {
   if (line === 0) return column === 0 ? shortFile(file) : `${shortFile(file)} +0x${column.toString(16)}`;
   return [shortFile(file), line, ...(column === 0 ? [] : [column])].join(':');
 }
+
+/** The frames with those in a row that are not the application's put together; one alone stays as it is, since a row that opens takes as much space. */
+export function foldedFrames(frames: readonly Frame[]): (Frame | Frame[])[] {
+  const parts: (Frame | Frame[])[] = [];
+  let row: Frame[] = [];
+  const end = () => {
+    if (row.length > 1) parts.push(row);
+    else parts.push(...row);
+    row = [];
+  };
+  for (const frame of frames) {
+    if (originOf(frame) === 'own') {
+      end();
+      parts.push(frame);
+    } else row.push(frame);
+  }
+  end();
+  return parts;
+}

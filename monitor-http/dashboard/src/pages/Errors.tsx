@@ -1,65 +1,81 @@
-import { useEffect, useState } from 'preact/hooks';
-import { ask } from '../api/client.ts';
-import { ERROR_GROUPS, ERROR_SORTS, errorGroupReleases, errorGroupSeries, errorGroups, type ErrorSort } from '../api/queries.ts';
-import { countOf, groupedBy, numberOf, rowsOf, seriesOf, textOf, type Row } from '../api/table.ts';
-import { formatCount, plural } from '../lib/format.ts';
-import { rangeKey, refreshEvery, stepFor, stepsOf, windowOf } from '../lib/range.ts';
-import { change, go, view } from '../state/store.ts';
-import { useResource } from '../state/use-resource.ts';
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { ISSUE_ORDERS, ISSUE_ROWS, issueCourse, issueList, releaseCourse, type IssueOrder } from '../api/queries/errors.ts';
+import { countOf, numberOf, numbersOf, seriesOf, textOf, type Row } from '../api/table.ts';
+import type { IssueStatus } from '../api/types.ts';
+import { Chart } from '../charts/Chart.tsx';
+import type { ChartSpec } from '../charts/spec.ts';
+import { t } from '../i18n/errors.ts';
+import { NO_VALUE, formatCount } from '../lib/format.ts';
+import { isPartial } from '../lib/range.ts';
+import { releaseMarks } from '../lib/releases.ts';
+import { statusOf, type Decision } from '../state/issues.ts';
+import { change, setParam, view } from '../state/store.ts';
+import { useQuery, type Answers } from '../state/use-query.ts';
 import { formatView, hasFilters } from '../state/url.ts';
-import { Ago, Card, Empty, Loaded, Skeleton } from '../ui/bits.tsx';
+import { Ago, Card, Empty, Loaded, Segments, Skeleton } from '../ui/bits.tsx';
 import { Icon } from '../ui/Icon.tsx';
+import { DecisionButtons, DecisionNotice, StatusTag, saidStatus, useDecisions, type Decisions } from '../ui/IssueState.tsx';
+import { follow } from '../ui/Link.tsx';
 import { Sparkline } from '../ui/Sparkline.tsx';
-
-interface Group {
-  row: Row;
-  fingerprint: string;
-  course: number[];
-  /** The one whose errors were seen last. */
-  release: string;
-  releases: number;
-}
+import '../styles/lists.css';
+import '../styles/errors.css';
 
 const SEARCH_PAUSE = 300;
-const SPARK_POINTS = 30;
+
+/** The choices of the list: what is to do first. */
+const CHOICES = { unresolved: ['open', 'regressed'], regressed: ['regressed'], resolved: ['resolved'], ignored: ['ignored'], all: [] } as const satisfies Record<string, readonly IssueStatus[]>;
+type Choice = keyof typeof CHOICES;
+
+const ORDER_LABELS = { count: 'events', users: 'users', last_seen: 'lastSeen', first_seen: 'firstSeen' } as const;
 
 export function Errors({ project }: { project: string }) {
-  const { range, filters, search } = view.value;
-  const sort: ErrorSort = view.value.sort in ERROR_SORTS ? (view.value.sort as ErrorSort) : '-count';
-  const key = JSON.stringify([project, rangeKey(range), filters, search, sort]);
-
-  async function load(signal: AbortSignal): Promise<Group[]> {
-    const scope = { project, filters };
-    // The window of every page, so that the counts agree; only the bars are wider.
-    const window = windowOf(range, Date.now());
-    const bars = { ...window, step: stepFor(window.to - window.from, SPARK_POINTS) };
-    const rows = rowsOf(await ask(errorGroups(scope, window, search, sort), signal));
-    if (rows.length === 0) return [];
-    const fingerprints = rows.map((row) => textOf(row, 'fingerprint'));
-    const [series, releases] = await Promise.all([ask(errorGroupSeries(scope, bars, fingerprints), signal), ask(errorGroupReleases(scope, window, fingerprints), signal)]);
-    return groupsOf(rows, rowsOf(series), rowsOf(releases), stepsOf(bars));
-  }
-  const resource = useResource(key, load, refreshEvery(range));
+  const { search, sort } = view.value;
+  const choice = (Object.keys(CHOICES) as Choice[]).find((name) => name === view.value.params['state']?.[0]) ?? 'unresolved';
+  const order: IssueOrder = ISSUE_ORDERS.find((name) => name === sort) ?? 'count';
+  const resource = useQuery(project, (scope, window) => ({
+    issues: { path: 'query/issues', query: issueList(scope, window, { status: CHOICES[choice], search, order }) },
+    course: issueCourse(scope, window), releases: releaseCourse(scope, window),
+  }));
+  const decisions = useDecisions(project, resource.reload);
   return (
-    <Card title={<h1>Errors</h1>} actions={<Search />} class="list-card">
-      <Loaded of={resource} skeleton={[1, 2, 3, 4, 5].map((row) => <Skeleton key={row} height={56} />)}>
-        {(groups) => groups.length > 0 ? <List groups={groups} sort={sort} />
-          : search || hasFilters(filters) ? <Empty title="No error matches">Change the search or the filters.</Empty>
-          : <Empty title="No errors in this range">Either all is well, or the range is too short.</Empty>}
+    <>
+      <div class="page-head"><h1>{t('errors')}</h1></div>
+      <Loaded of={resource} skeleton={<><Skeleton height={180} /><Skeleton height={420} /></>}>
+        {(answers) => (
+          <>
+            <CourseChart answers={answers} />
+            <Card title={t('issues')} stats={[answers.tables.issues.stats]} actions={<Search />} class="list-card">
+              <div class="list-tools">
+                <Segments<Choice> label={t('status')} value={choice} onChange={(value) => setParam('state', value === 'unresolved' ? '' : value)}
+                  options={(Object.keys(CHOICES) as Choice[]).map((value) => ({ value, label: t(value) }))} />
+              </div>
+              <DecisionNotice decisions={decisions} />
+              <List key={`${choice} ${order} ${search}`} rows={answers.tables.issues.rows} order={order} choice={choice} decisions={decisions} />
+            </Card>
+          </>
+        )}
       </Loaded>
-    </Card>
+    </>
   );
 }
 
-function groupsOf(rows: Row[], series: Row[], releases: Row[], times: number[]): Group[] {
-  const seriesByGroup = groupedBy(series, 'fingerprint');
-  const releasesByGroup = groupedBy(releases, 'fingerprint');
-  return rows.map((row) => {
-    const fingerprint = textOf(row, 'fingerprint');
-    // The one seen last is the first of them.
-    const own = releasesByGroup.get(fingerprint) ?? [];
-    return { row, fingerprint, course: seriesOf(seriesByGroup.get(fingerprint) ?? [], times, 'count', 0), release: textOf(own[0], 'release'), releases: own.length };
-  });
+function CourseChart({ answers }: { answers: Answers<'course' | 'releases'> }) {
+  const spec = useMemo(() => courseOf(answers), [answers]);
+  return <Chart spec={spec} stats={[answers.tables.course.stats]} height={150} />;
+}
+
+function courseOf({ window, times, tables: { course, releases } }: Answers<'course' | 'releases'>): ChartSpec {
+  const [errors, messages] = [seriesOf(course.rows, times, 'count:error', 0), seriesOf(course.rows, times, 'count:message', 0)];
+  return {
+    title: t('course'), times, step: window.step, partial: isPartial(window), marks: releaseMarks(releases.rows, times),
+    panels: [{
+      format: formatCount,
+      series: [
+        { name: t('errorEvents'), kind: 'bar', color: 'poor', values: errors, stack: 'all' },
+        ...(messages.some((count) => count > 0) ? [{ name: t('messageEvents'), kind: 'bar' as const, color: 'requests' as const, values: messages, stack: 'all' }] : []),
+      ],
+    }],
+  };
 }
 
 function Search() {
@@ -72,48 +88,130 @@ function Search() {
     return () => clearTimeout(timer);
   }, [text]);
   return (
-    <label class="search"><Icon name="search" /><span class="sr">Search in messages</span>
-      <input type="search" class="input" placeholder="Search in messages" maxLength={500} value={text} onInput={(event) => setText(event.currentTarget.value)} />
+    <label class="search"><Icon name="search" /><span class="sr">{t('search')}</span>
+      <input type="search" class="input" placeholder={t('search')} maxLength={500} value={text} onInput={(event) => setText(event.currentTarget.value)} />
     </label>
   );
 }
 
-function List({ groups, sort }: { groups: Group[]; sort: ErrorSort }) {
-  const head = (label: string, by: ErrorSort) => (
-    <th scope="col" class="num" aria-sort={sort === by ? 'descending' : 'none'}>
-      <button type="button" class="sort" onClick={() => change({ sort: by === '-count' ? '' : by })}>{label}{sort === by && <Icon name="down" />}</button>
+const isTyping = (target: EventTarget | null) => target instanceof HTMLElement && (target.isContentEditable || /^(TEXTAREA|SELECT)$/.test(target.tagName) || (target instanceof HTMLInputElement && target.type !== 'checkbox'));
+
+/** After `g` the frame waits for the letter of a page, ms. */
+const PATIENCE = 1_200;
+
+interface ListProps {
+  rows: Row[];
+  order: IssueOrder;
+  choice: Choice;
+  decisions: Decisions;
+}
+
+function List({ rows, order, choice, decisions }: ListProps) {
+  const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
+  const body = useRef<HTMLTableSectionElement>(null);
+  const latest = useRef({ rows, chosen, decisions });
+  latest.current = { rows, chosen, decisions };
+  const fingerprints = useMemo(() => rows.map((row) => textOf(row, 'fingerprint')), [rows]);
+  const listed = fingerprints.filter((fingerprint) => chosen.has(fingerprint));
+
+  const toggle = (fingerprint: string) => setChosen((before) => {
+    const next = new Set(before);
+    if (!next.delete(fingerprint)) next.add(fingerprint);
+    return next;
+  });
+  function decide(status: Decision, which: readonly string[]) {
+    setChosen(new Set());
+    void decisions.decide(which, status);
+  }
+
+  // Like in a mail program: j and k go through the rows, letters do something with the one in focus, or with all that are chosen.
+  useEffect(() => {
+    let leap = 0;
+    function onKey(event: KeyboardEvent) {
+      if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target) || document.querySelector('dialog[open]')) return;
+      if (event.key === 'g') leap = Date.now();
+      if (event.key === 'g' || Date.now() - leap < PATIENCE) return;
+      const links = [...(body.current?.querySelectorAll<HTMLElement>('.issue-name') ?? [])];
+      const at = links.findIndex((link) => link.closest('tr')?.contains(document.activeElement));
+      const current = latest.current;
+      const focused = textOf(current.rows[at], 'fingerprint');
+      const step = event.key === 'j' || (at >= 0 && event.key === 'ArrowDown') ? 1 : event.key === 'k' || (at >= 0 && event.key === 'ArrowUp') ? -1 : 0;
+      const status = ({ r: 'resolved', i: 'ignored', o: 'open' } as const)[event.key as 'r' | 'i' | 'o'];
+      const which = current.chosen.size > 0 ? current.rows.map((row) => textOf(row, 'fingerprint')).filter((fingerprint) => current.chosen.has(fingerprint)) : focused ? [focused] : [];
+      if (step !== 0) links[Math.min(links.length - 1, Math.max(0, at + step))]?.focus();
+      else if (event.key === 'x' && focused) toggle(focused);
+      else if (status && which.length > 0) {
+        setChosen(new Set());
+        void current.decisions.decide(which, status);
+      } else return;
+      event.preventDefault();
+    }
+    addEventListener('keydown', onKey);
+    return () => removeEventListener('keydown', onKey);
+  }, []);
+
+  if (rows.length === 0) return <NoIssues choice={choice} />;
+  const head = (by: IssueOrder) => (
+    <th scope="col" class="num" aria-sort={order === by ? 'descending' : 'none'}>
+      <button type="button" class="sort" onClick={() => change({ sort: by === 'count' ? '' : by })}>{t(ORDER_LABELS[by])}{order === by && <Icon name="down" />}</button>
     </th>
   );
   return (
     <>
+      {listed.length > 0 && (
+        <div class="chosen-bar" role="toolbar" aria-label={t('chosen', { n: listed.length })}>
+          <strong>{t('chosen', { n: listed.length })}</strong>
+          <DecisionButtons decide={(status) => decide(status, listed)} />
+          <button type="button" class="link" onClick={() => setChosen(new Set())}>{t('clear')}</button>
+        </div>
+      )}
       <div class="table-scroll">
-        <table class="table errors">
-          <caption class="sr">Errors by group</caption>
-          <thead><tr><th scope="col">Error</th><th scope="col" class="col-trend">Trend</th>{head('Events', '-count')}{head('Users', '-visitors')}{head('Last seen', '-last_seen')}{head('First seen', '-first_seen')}<th scope="col">Release</th></tr></thead>
-          <tbody>{groups.map((group) => <GroupRow key={group.fingerprint} group={group} />)}</tbody>
+        <table class="table issues">
+          <caption class="sr">{t('caption')}</caption>
+          <thead>
+            <tr>
+              <th scope="col" class="col-choose"><input type="checkbox" aria-label={t('chooseAll')} checked={listed.length === rows.length} ref={(box) => { if (box) box.indeterminate = listed.length > 0 && listed.length < rows.length; }}
+                onChange={() => setChosen(listed.length === rows.length ? new Set() : new Set(fingerprints))} /></th>
+              <th scope="col">{t('issue')}</th><th scope="col" class="col-trend">{t('trend')}</th>{head('count')}{head('users')}{head('last_seen')}{head('first_seen')}<th scope="col">{t('releases')}</th>
+            </tr>
+          </thead>
+          <tbody ref={body}>
+            {rows.map((row) => { const fingerprint = textOf(row, 'fingerprint'); return (
+              <IssueLine key={fingerprint} row={row} chosen={chosen.has(fingerprint)} status={statusOf(decisions.project, fingerprint, saidStatus(row))} toggle={() => toggle(fingerprint)} />
+            ); })}
+          </tbody>
         </table>
       </div>
-      <p class="foot">{groups.length === ERROR_GROUPS ? `The first ${ERROR_GROUPS} groups. ` : `${plural(groups.length, 'group')}. `}First and last seen are within the chosen range; users are counted by visitor id.</p>
+      <p class="foot">{rows.length === ISSUE_ROWS ? t('firstFound', { n: ISSUE_ROWS }) : t('found', { n: rows.length })} {t('foot')} <span class="keys">{t('keys')}</span></p>
     </>
   );
 }
 
-function GroupRow({ group: { row, fingerprint, course, release, releases } }: { group: Group }) {
-  const detail = { ...view.value, fingerprint };
+function NoIssues({ choice }: { choice: Choice }) {
+  const { search, filters } = view.value;
+  if (search || hasFilters(filters)) return <Empty title={t('nothingMatches')}>{t('nothingMatchesHint')}</Empty>;
+  if (choice === 'all') return <Empty title={t('nothing')}>{t('nothingHint')}</Empty>;
+  return <Empty title={t('noneOfState', { state: t(choice) })}><button type="button" class="link" onClick={() => setParam('state', 'all')}>{t('showAll')}</button></Empty>;
+}
+
+function IssueLine({ row, chosen, status, toggle }: { row: Row; chosen: boolean; status: IssueStatus; toggle(): void }) {
+  const fingerprint = textOf(row, 'fingerprint');
+  const name = textOf(row, 'name') || t('unnamed');
+  const [first, last] = [textOf(row, 'release_first'), textOf(row, 'release_last')];
+  const spark = numbersOf(row, 'spark');
   return (
-    <tr class="row-link" onClick={(event) => { if (!(event.target as Element).closest('a, button')) go(detail); }}>
+    <tr class={`row-link issue-${status} ${chosen ? 'row-chosen' : ''}`} onClick={(event) => { if (!(event.target as Element).closest('a, button, input, label')) change({ fingerprint }); }}>
+      <td class="col-choose"><input type="checkbox" checked={chosen} aria-label={t('choose', { name })} onChange={toggle} /></td>
       <td class="col-error">
-        {fingerprint
-          ? <a href={formatView(detail)} class="error-name">{textOf(row, 'any_name') || '(unnamed)'}</a>
-          : <span class="error-name">{textOf(row, 'any_name') || '(unnamed)'}</span>}
-        <span class="error-message">{textOf(row, 'any_message') || '(no message)'}</span>
+        <span class="issue-title"><a href={formatView({ ...view.value, fingerprint })} class="issue-name error-name" onClick={follow}>{name}</a>{status !== 'open' && <StatusTag status={status} />}{textOf(row, 'kind') === 'message' && <span class="tag">{t('messageKind')}</span>}</span>
+        <span class="error-message">{textOf(row, 'message') || t('noMessage')}</span>
       </td>
-      <td class="col-trend course-poor"><Sparkline values={course} kind="bars" /></td>
-      <td class="num strong" data-label="Events">{formatCount(countOf(row, 'count'))}</td>
-      <td class="num" data-label="Users">{formatCount(countOf(row, 'visitors'))}</td>
-      <td class="num" data-label="Last seen"><Ago time={numberOf(row, 'last_seen')} /></td>
-      <td class="num" data-label="First seen"><Ago time={numberOf(row, 'first_seen')} /></td>
-      <td class="col-release" data-label="Release"><span class="clip">{release || '–'}</span>{releases > 1 && <span class="muted"> +{releases - 1}</span>}</td>
+      <td class="col-trend course-poor"><Sparkline values={spark} kind="bars" /></td>
+      <td class="num strong" data-label={t('events')}>{formatCount(countOf(row, 'count'))}</td>
+      <td class="num" data-label={t('users')}>{formatCount(countOf(row, 'users'))}</td>
+      <td class="num" data-label={t('lastSeen')}><Ago time={numberOf(row, 'last_seen')} /></td>
+      <td class="num" data-label={t('firstSeen')}><Ago time={numberOf(row, 'first_seen')} /></td>
+      <td class="col-release" data-label={t('releases')}><span class="clip" title={first}>{first || NO_VALUE}</span>{last !== first && <> → <span class="clip" title={last}>{last || NO_VALUE}</span></>}</td>
     </tr>
   );
 }

@@ -2,15 +2,17 @@ import { Component } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { tokenVersion } from '../api/client.ts';
 import { followLive, type LiveStatus } from '../api/live.ts';
+import { filtersOf } from '../api/queries/common.ts';
 import type { EventDocument } from '../api/types.ts';
-import { formatTime, plural } from '../lib/format.ts';
-import { isBad, KIND_LABELS, kindLabel, summaryOf } from '../lib/kinds.ts';
+import { t } from '../i18n/live.ts';
+import { formatTime } from '../lib/format.ts';
+import { isBad, KINDS, kindLabel, summaryOf } from '../lib/kinds.ts';
 import { change, view } from '../state/store.ts';
-import { FILTER_FIELDS, type Filters } from '../state/url.ts';
 import { Card, Empty } from '../ui/bits.tsx';
 import { Icon } from '../ui/Icon.tsx';
 import { JsonTree } from '../ui/JsonTree.tsx';
 import { MultiSelect } from '../ui/MultiSelect.tsx';
+import { RightNow } from '../ui/RightNow.tsx';
 
 /** The list never holds more; while paused, neither does what waits. */
 export const LIVE_ROWS = 500;
@@ -38,9 +40,9 @@ export function Live({ project }: { project: string }) {
     setEvents([]);
     setMissed(0);
     setWaiting(0);
-    void followLive(project, kinds, {
+    void followLive(project, kinds, filtersOf(filters), {
       onEvents(batch) {
-        arrived.current.push(...batch.filter((event) => matches(event, filters)));
+        arrived.current.push(...batch);
         const over = arrived.current.length - LIVE_ROWS;
         if (over <= 0) return;
         arrived.current.splice(0, over);
@@ -66,32 +68,31 @@ export function Live({ project }: { project: string }) {
   }, [question, version, attempt]);
 
   return (
-    <Card class="list-card" title={<h1>Live</h1>} actions={
-      <>
-        <Status status={status} paused={paused} />
-        {status.state === 'refused' && <button type="button" class="button" onClick={() => setAttempt(attempt + 1)}>Try again</button>}
-        <MultiSelect label="Kind" options={Object.entries(KIND_LABELS).map(([value, label]) => ({ value, label }))} chosen={kinds} onChange={(chosen) => change({ kinds: chosen })} />
-        <button type="button" class={`button ${paused ? 'button-active' : ''}`} aria-pressed={paused} onClick={() => setPaused(!paused)}>
-          <Icon name={paused ? 'play' : 'pause'} />{paused ? `Continue${waiting ? ` (${waiting} new)` : ''}` : 'Pause'}
-        </button>
-      </>
-    }>
-      {missed > 0 && <p class="missed" role="status"><Icon name="warn" />{plural(missed, 'event')} not shown: they came faster than this page takes them, or while it was paused. All are stored.</p>}
-      {events.length === 0
-        ? <Empty title={status.state === 'open' ? 'Listening' : status.state === 'connecting' ? 'Connecting' : 'No connection'}>{status.state === 'open' ? 'Events appear here as soon as they are accepted.' : 'reason' in status ? status.reason : ''}</Empty>
-        : <ol class="stream">{events.map((event) => <LiveRow key={event.id} event={event} />)}</ol>}
-      {events.length > 0 && <p class="foot">{events.length === LIVE_ROWS ? `The last ${LIVE_ROWS} events.` : plural(events.length, 'event')}</p>}
-    </Card>
+    <div class="stack">
+      <RightNow project={project} />
+      <Card class="list-card" title={<h1>{t('title')}</h1>} actions={
+        <>
+          <Status status={status} paused={paused} />
+          {status.state === 'refused' && <button type="button" class="button" onClick={() => setAttempt(attempt + 1)}>{t('tryAgain')}</button>}
+          <MultiSelect label={t('kind')} options={KINDS.map((value) => ({ value, label: kindLabel(value) }))} chosen={kinds} onChange={(chosen) => change({ kinds: chosen })} />
+          <button type="button" class={`button ${paused ? 'button-active' : ''}`} aria-pressed={paused} onClick={() => setPaused(!paused)}>
+            <Icon name={paused ? 'play' : 'pause'} />{!paused ? t('pause') : waiting ? t('continueNew', { n: waiting }) : t('continue')}
+          </button>
+        </>
+      }>
+        {missed > 0 && <p class="missed" role="status"><Icon name="warn" />{t('missed', { n: missed })}</p>}
+        {events.length === 0
+          ? <Empty title={status.state === 'open' ? t('listening') : status.state === 'connecting' ? t('connecting') : t('noConnection')}>{status.state === 'open' ? t('listeningText') : 'reason' in status ? status.reason : ''}</Empty>
+          : <ol class="stream">{events.map((event) => <LiveRow key={event.id} event={event} />)}</ol>}
+        {events.length > 0 && <p class="foot">{t(events.length === LIVE_ROWS ? 'last' : 'some', { n: events.length })}</p>}
+      </Card>
+    </div>
   );
-}
-
-function matches(event: EventDocument, filters: Filters): boolean {
-  return FILTER_FIELDS.every((field) => filters[field].length === 0 || filters[field].includes(event[field]));
 }
 
 function Status({ status, paused }: { status: LiveStatus; paused: boolean }) {
   const live = status.state === 'open' && !paused;
-  const text = status.state === 'waiting' ? 'Reconnecting' : status.state === 'refused' ? 'Not connected' : status.state === 'connecting' ? 'Connecting' : paused ? 'Paused' : 'Live';
+  const text = status.state === 'waiting' ? t('reconnecting') : status.state === 'refused' ? t('notConnected') : status.state === 'connecting' ? t('connecting') : paused ? t('paused') : t('live');
   return <span class={`live ${live ? 'live-live' : 'reason' in status ? 'live-failing' : 'live-fixed'}`} title={'reason' in status ? status.reason : ''} role="status"><span class="live-dot" />{text}</span>;
 }
 

@@ -1,195 +1,148 @@
-import { useMemo, useRef } from 'preact/hooks';
-import { ask } from '../api/client.ts';
-import { trafficSeries, trafficTotals, vitalSeries, vitalTotals } from '../api/queries.ts';
-import { countOf, numberOf, rowsOf, seriesOf, textOf, type Row } from '../api/table.ts';
+import { useMemo } from 'preact/hooks';
+import { people, peopleCourse, releases, traffic, trafficBefore, vitalCourse, vitals } from '../api/queries/overview.ts';
+import { countOf, moved, numberOf, seriesOf, type Row } from '../api/table.ts';
 import { Chart } from '../charts/Chart.tsx';
-import type { ChartSpec } from '../charts/spec.ts';
-import { VITALS, bandOf, vitalByName, type Vital, type VitalName } from '../lib/bands.ts';
-import { NO_VALUE, formatCount, formatPercent, formatVital, plural, ratio } from '../lib/format.ts';
-import { isPartial, rangeKey, refreshEvery, stepsOf, windowOf, type TimeWindow } from '../lib/range.ts';
-import { change, view } from '../state/store.ts';
-import { useResource } from '../state/use-resource.ts';
-import { BandTag, Loaded, Segments, Skeleton } from '../ui/bits.tsx';
-import { Sparkline } from '../ui/Sparkline.tsx';
+import type { ChartSpec, Mark } from '../charts/spec.ts';
+import { t as common } from '../i18n/frame.ts';
+import { language } from '../i18n/index.ts';
+import { t } from '../i18n/overview.ts';
+import { vitalByName, type VitalName } from '../lib/bands.ts';
+import { formatCount, formatDurationTick, formatPercent, formatVital, ratio } from '../lib/format.ts';
+import { earlier, isPartial } from '../lib/range.ts';
+import { releaseMarks } from '../lib/releases.ts';
+import { view } from '../state/store.ts';
+import { useQuery, type Answers } from '../state/use-query.ts';
+import { Loaded, Skeleton } from '../ui/bits.tsx';
+import { Link, eventsHref } from '../ui/Link.tsx';
+import { StatTile, Tiles } from '../ui/StatTile.tsx';
+import { VitalStrip } from '../ui/VitalStrip.tsx';
 
-interface Data {
-  window: TimeWindow;
-  times: number[];
-  totals: Row | undefined;
-  before: Row | undefined;
-  traffic: Row[];
-  vitals: Row[];
-  vitalCourse: Row[];
-}
-
-/** The period before does not change while one looks: it is asked again once a minute at most. */
-const BEFORE_AGE = 60_000;
+type Data = Answers<'traffic' | 'before' | 'people' | 'peopleCourse' | 'vitals' | 'vitalCourse' | 'releases'>;
 
 export function Overview({ project }: { project: string }) {
-  const { range, filters } = view.value;
-  const key = JSON.stringify([project, rangeKey(range), filters]);
-  const earlier = useRef<{ key: string; at: number; row: Row | undefined } | null>(null);
-
-  async function load(signal: AbortSignal): Promise<Data> {
-    const scope = { project, filters };
-    const window = windowOf(range, Date.now());
-    const length = window.to - window.from;
-    const known = earlier.current?.key === key && Date.now() - earlier.current.at < BEFORE_AGE ? earlier.current : null;
-    const [totals, traffic, vitals, vitalCourse, before] = await Promise.all([
-      ask(trafficTotals(scope, window), signal), ask(trafficSeries(scope, window), signal),
-      ask(vitalTotals(scope, window), signal), ask(vitalSeries(scope, window), signal),
-      known || window.from < length ? null : ask(trafficTotals(scope, { from: window.from - length, to: window.from }), signal),
-    ]);
-    if (before) earlier.current = { key, at: Date.now(), row: rowsOf(before)[0] };
-    return {
-      window, times: stepsOf(window), totals: rowsOf(totals)[0], before: earlier.current?.key === key ? earlier.current.row : undefined,
-      traffic: rowsOf(traffic), vitals: rowsOf(vitals), vitalCourse: rowsOf(vitalCourse),
-    };
-  }
-  const resource = useResource(key, load, refreshEvery(range));
+  const resource = useQuery(project, (scope, window) => ({
+    traffic: traffic(scope, window), before: trafficBefore(scope, window), people: people(scope, window), peopleCourse: peopleCourse(scope, window),
+    vitals: vitals(scope, window), vitalCourse: vitalCourse(scope, window), releases: releases(scope, window),
+  }));
   return (
     <>
-      <h1 class="sr">Overview</h1>
-      <Loaded of={resource} skeleton={<><Skeleton height={112} /><Skeleton height={190} /><Skeleton height={320} /></>}>
-        {(data) => <><Numbers data={data} /><Vitals data={data} /><Trends data={data} /></>}
+      <h1 class="sr">{common('overview')}</h1>
+      <Loaded of={resource} skeleton={<><Skeleton height={128} /><Skeleton height={190} /><Skeleton height={320} /></>}>
+        {(data) => (
+          <>
+            <Numbers data={data} />
+            <VitalStrip rows={data.tables.vitals.rows} previous={data.tables.vitals.previous} course={data.tables.vitalCourse.rows} times={whole(data)} />
+            <Trends data={data} />
+          </>
+        )}
       </Loaded>
     </>
   );
 }
 
-function Numbers({ data: { window, totals, before, traffic, times } }: { data: Data }) {
-  const count = (column: string) => countOf(totals, column);
-  // A line that ends in a step that has only begun would fall where nothing fell.
-  const whole = isPartial(window) ? times.slice(0, -1) : times;
-  const course = (column: string) => seriesOf(traffic, whole, column, 0);
-  const errorRate = (row: Row | undefined) => ratio(countOf(row, 'count:error'), countOf(row, 'count:page_view'));
-  const failureRate = (row: Row | undefined) => ratio(countOf(row, 'failures'), countOf(row, 'count:request'));
-  return (
-    <section class="numbers" aria-label="Totals of the range">
-      <Tile label="Page views" value={formatCount(count('count:page_view'))} change={changeOf(count('count:page_view'), countOf(before, 'count:page_view'))} course={course('count:page_view')} />
-      <Tile label="Visitors" value={formatCount(count('visitors'))} change={changeOf(count('visitors'), countOf(before, 'visitors'))} />
-      <Tile label="Sessions" value={formatCount(count('sessions'))} change={changeOf(count('sessions'), countOf(before, 'sessions'))} />
-      <Tile label="Errors per page view" value={formatPercent(errorRate(totals))} detail={plural(count('count:error'), 'error')} change={changeOf(errorRate(totals), errorRate(before))} course={course('count:error')} tone="poor" />
-      <Tile label="Failed requests" value={formatPercent(failureRate(totals))} detail={`${formatCount(count('failures'))} of ${formatCount(count('count:request'))}`} change={changeOf(failureRate(totals), failureRate(before))} course={course('failures')} tone="poor" />
-    </section>
-  );
-}
+/** A line that ends in a step that has only begun would fall where nothing fell. */
+const whole = ({ window, times }: Data): number[] => (isPartial(window) ? times.slice(0, -1) : times);
 
-/** `+12%` or `2.4×` against the period before; `null` when there was nothing then. */
-function changeOf(value: number | null, before: number | null): string | null {
-  if (value === null || !before) return null;
-  const change = value / before - 1;
-  if (Math.abs(change) < 0.005) return '±0%';
-  const sign = change > 0 ? '+' : '−';
-  if (change > 9) return '>10×';
-  if (change > 1) return `${(change + 1).toFixed(1)}×`;
-  return `${sign}${formatPercent(Math.abs(change))}`;
-}
+const sumOf = (rows: readonly Row[], column: string): number => rows.reduce((sum, row) => sum + countOf(row, column), 0);
 
-function Tile({ label, value, detail, change: delta, course, tone = 'views' }: { label: string; value: string; detail?: string; change: string | null; course?: number[]; tone?: 'views' | 'poor' }) {
+function Numbers({ data }: { data: Data }) {
+  const { traffic: series, before: seriesBefore, people: persons, peopleCourse: personsCourse } = data.tables;
+  const times = whole(data);
+  const now = (column: string) => sumOf(series.rows, column);
+  const before = (column: string) => sumOf(seriesBefore.rows, column);
+  const course = (column: string) => seriesOf(series.rows, times, column, 0);
+  const crowd = (column: string) => seriesOf(personsCourse.rows, times, column, 0);
+  const rate = (part: (column: string) => number | null, of: string, all: string) => ratio(part(of), part(all));
+  const compared = (column: 'visitors' | 'sessions') => ({ value: countOf(persons.rows[0], column), before: numberOf(persons.previous?.[0], column), format: formatCount });
   return (
-    <div class="tile">
-      <p class="tile-label">{label}</p>
-      <p class="tile-value">{value}</p>
-      <p class="tile-detail">{detail && <span>{detail}</span>}{delta && <span title="Compared with the period of the same length before">{delta} <span class="tile-versus">vs. before</span></span>}</p>
-      {course && <div class={`tile-course course-${tone}`}><Sparkline values={course} kind="line" /></div>}
-    </div>
-  );
-}
-
-function Vitals({ data: { vitals, vitalCourse, times } }: { data: Data }) {
-  return (
-    <section class="vitals" aria-label="Web vitals, 75th percentile">
-      {VITALS.map((vital) => {
-        const row = vitals.find((candidate) => textOf(candidate, 'name') === vital.name);
-        return <VitalTile key={vital.name} vital={vital} row={row} course={seriesOf(vitalCourse.filter((candidate) => candidate['name'] === vital.name), times, 'p75', null)} />;
-      })}
-    </section>
-  );
-}
-
-function VitalTile({ vital, row, course }: { vital: Vital; row: Row | undefined; course: (number | null)[] }) {
-  const value = numberOf(row, 'p75');
-  const band = value === null ? null : bandOf(vital, value);
-  return (
-    <button type="button" class={`vital ${band ? `vital-${band}` : ''}`} aria-pressed={view.value.vital === vital.name} title={`${vital.label}: show its trend below`} onClick={() => change({ vital: vital.name }, 'replace')}>
-      <span class="vital-head"><abbr class="vital-name" title={vital.label}>{vital.name}</abbr>{band && <BandTag band={band} />}</span>
-      <span class="vital-number">{formatVital(vital.name, value)}</span>
-      <Sparkline values={course} />
-      <Distribution row={row} />
-      <span class="vital-samples">{row ? `${plural(countOf(row, 'count'), 'sample')} · p75` : 'No samples'}</span>
-    </button>
-  );
-}
-
-function Distribution({ row }: { row: Row | undefined }) {
-  const parts = [{ name: 'good', label: 'good', count: countOf(row, 'good') }, { name: 'needs-improvement', label: 'needs improvement', count: countOf(row, 'needs_improvement') }, { name: 'poor', label: 'poor', count: countOf(row, 'poor') }];
-  const total = parts.reduce((sum, part) => sum + part.count, 0);
-  return (
-    <span class="distribution">
-      <span class="distribution-bar" aria-hidden="true">
-        {parts.map((part) => part.count > 0 && <span key={part.name} class={`part part-${part.name}`} style={{ flexGrow: part.count }} />)}
-      </span>
-      <span class="distribution-text">
-        {parts.map((part) => <span key={part.name} class={`share share-${part.name}`} title={`${part.label}: ${formatCount(part.count)}`}><span class="sr">{part.label} </span>{total ? formatPercent(part.count / total) : NO_VALUE}</span>)}
-      </span>
-    </span>
+    <Tiles label={t('totals')}>
+      <StatTile label={common('visitors')} value={formatCount(countOf(persons.rows[0], 'visitors'))} change={compared('visitors')} course={crowd('visitors')} />
+      <StatTile label={common('sessions')} value={formatCount(countOf(persons.rows[0], 'sessions'))} change={compared('sessions')} course={crowd('sessions')} />
+      <StatTile label={common('pageViews')} value={formatCount(now('count:page_view'))} href={eventsHref({ kinds: ['page_view'] })}
+        change={{ value: now('count:page_view'), before: before('count:page_view'), format: formatCount }} course={course('count:page_view')} />
+      <StatTile label={t('errorRate')} value={formatPercent(rate(now, 'count:error', 'count:page_view'))} detail={t('nErrors', { n: now('count:error') })} href={eventsHref({ kinds: ['error'] })} tone="poor"
+        change={{ value: rate(now, 'count:error', 'count:page_view'), before: rate(before, 'count:error', 'count:page_view'), better: 'down', format: formatPercent }} course={course('count:error')} />
+      <StatTile label={t('failureRate')} value={formatPercent(rate(now, 'failures', 'count:request'))} detail={t('partOf', { part: formatCount(now('failures')), total: formatCount(now('count:request')) })}
+        href={eventsHref({ kinds: ['request'], filters: { failure: ['network', 'timeout', 'abort', 'http', 'business'] } })} tone="poor"
+        change={{ value: rate(now, 'failures', 'count:request'), before: rate(before, 'failures', 'count:request'), better: 'down', format: formatPercent }} course={course('failures')} />
+    </Tiles>
   );
 }
 
 function Trends({ data }: { data: Data }) {
   const chosen = view.value.vital;
-  const visits = useMemo(() => visitsChart(data), [data]);
-  const vital = useMemo(() => vitalChart(data, chosen), [data, chosen]);
-  const requests = useMemo(() => requestsChart(data), [data]);
+  const written = language.value;
+  const marks = useMemo(() => releaseMarks(data.tables.releases.rows, data.times), [data]);
+  const views = useMemo(() => viewsChart(data, marks), [data, marks, written]);
+  const persons = useMemo(() => peopleChart(data, marks), [data, marks, written]);
+  const vital = useMemo(() => vitalChart(data, chosen, marks), [data, chosen, marks, written]);
+  const requests = useMemo(() => requestsChart(data, marks), [data, marks, written]);
+  const { tables } = data;
   return (
     <div class="charts">
-      <Chart spec={visits} />
-      <Chart spec={vital} actions={<Segments<VitalName> label="Web vital" options={VITALS.map(({ name }) => ({ value: name, label: name }))} value={chosen} onChange={(value) => change({ vital: value }, 'replace')} />} />
-      <Chart spec={requests} />
+      <Chart spec={views} stats={[tables.traffic.stats, ...(tables.before.rows.length > 0 ? [tables.before.stats] : [])]} />
+      <Chart spec={vital} stats={[tables.vitalCourse.stats]} actions={<Link page="performance" change={{ vital: chosen }} class="more" title={t('toPerformance')}>{common('performance')}</Link>} />
+      <Chart spec={persons} stats={[tables.peopleCourse.stats, tables.people.stats]} />
+      <Chart spec={requests} stats={[tables.traffic.stats]} />
     </div>
   );
 }
 
-function visitsChart({ window, times, traffic }: Data): ChartSpec {
-  return {
-    title: 'Page views and errors', times, step: window.step, partial: isPartial(window),
-    panels: [
-      { weight: 1.6, format: formatCount, series: [{ name: 'Page views', kind: 'bar', color: 'views', values: seriesOf(traffic, times, 'count:page_view', 0) }] },
-      { weight: 0.9, format: formatCount, series: [{ name: 'Errors', kind: 'bar', color: 'poor', values: seriesOf(traffic, times, 'count:error', 0) }] },
-    ],
-  };
+function chartOf(data: Data, title: string, panels: ChartSpec['panels'], marks: Mark[]): ChartSpec {
+  return { title, times: data.times, step: data.window.step, partial: isPartial(data.window), panels, ...(marks.length > 0 && { marks }) };
 }
 
-function vitalChart({ window, times, vitalCourse }: Data, name: VitalName): ChartSpec {
-  const rows = vitalCourse.filter((row) => row['name'] === name);
+function viewsChart(data: Data, marks: Mark[]): ChartSpec {
+  const { traffic: { rows }, before } = data.tables;
+  const then = earlier(data.window);
+  return chartOf(data, t('viewsAndErrors'), [
+    {
+      weight: 1.6, format: formatCount,
+      series: [
+        { name: common('pageViews'), kind: 'bar', color: 'views', values: seriesOf(rows, data.times, 'count:page_view', 0) },
+        ...(then && before.rows.length > 0 ? [{ name: t('viewsBefore'), kind: 'line' as const, color: 'muted' as const, dashed: true, values: seriesOf(moved(before.rows, data.window.from - then.from), data.times, 'count:page_view', 0) }] : []),
+      ],
+    },
+    { weight: 0.9, format: formatCount, series: [{ name: common('errors'), kind: 'bar', color: 'poor', values: seriesOf(rows, data.times, 'count:error', 0) }] },
+  ], marks);
+}
+
+function peopleChart(data: Data, marks: Mark[]): ChartSpec {
+  const { rows } = data.tables.peopleCourse;
+  return chartOf(data, t('people'), [{
+    format: formatCount,
+    series: [
+      { name: common('visitors'), kind: 'area', color: 'views', values: seriesOf(rows, data.times, 'visitors', 0) },
+      { name: common('sessions'), kind: 'line', color: 'c5', values: seriesOf(rows, data.times, 'sessions', 0) },
+    ],
+  }], marks);
+}
+
+function vitalChart(data: Data, name: VitalName, marks: Mark[]): ChartSpec {
+  const rows = data.tables.vitalCourse.rows.filter((row) => row['name'] === name);
   const vital = vitalByName(name);
-  return {
-    title: `${name}, 75th percentile`, times, step: window.step, partial: isPartial(window),
-    panels: [
-      {
-        weight: 2, format: (value) => formatVital(name, value),
-        series: [{ name: `${name} p75`, kind: 'line', color: 'accent', values: seriesOf(rows, times, 'p75', null) }],
-        limits: vital ? [{ value: vital.good, label: 'good', legend: `good up to ${formatVital(name, vital.good)}`, color: 'good' }, { value: vital.poor, label: 'poor', legend: `poor above ${formatVital(name, vital.poor)}`, color: 'poor' }] : [],
-      },
-      { weight: 0.6, format: formatCount, series: [{ name: 'Samples', kind: 'bar', color: 'requests', values: seriesOf(rows, times, 'count', 0) }] },
-    ],
-  };
+  return chartOf(data, t('p75Of', { name }), [
+    {
+      weight: 2, format: (value) => formatVital(name, value), ...(name !== 'CLS' && { tick: formatDurationTick }),
+      series: [{ name: `${name} p75`, kind: 'line', color: 'accent', values: seriesOf(rows, data.times, 'p75', null) }],
+      limits: vital ? [
+        { value: vital.good, label: common('good'), legend: t('goodUpTo', { value: formatVital(name, vital.good) }), color: 'good' },
+        { value: vital.poor, label: common('poor'), legend: t('poorAbove', { value: formatVital(name, vital.poor) }), color: 'poor' },
+      ] : [],
+    },
+    { weight: 0.6, format: formatCount, series: [{ name: t('samples'), kind: 'bar', color: 'requests', values: seriesOf(rows, data.times, 'count', 0) }] },
+  ], marks);
 }
 
-function requestsChart({ window, times, traffic }: Data): ChartSpec {
-  const all = seriesOf(traffic, times, 'count:request', 0);
-  const failed = seriesOf(traffic, times, 'failures', 0);
-  return {
-    title: 'Requests and failures', times, step: window.step, partial: isPartial(window),
-    panels: [
-      {
-        format: formatCount,
-        series: [
-          { name: 'Failed', kind: 'bar', stack: 'requests', color: 'poor', values: failed },
-          { name: 'Fine', kind: 'bar', stack: 'requests', color: 'requests', values: all.map((count, index) => Math.max(0, count - (failed[index] ?? 0))) },
-        ],
-      },
+function requestsChart(data: Data, marks: Mark[]): ChartSpec {
+  const { rows } = data.tables.traffic;
+  const all = seriesOf(rows, data.times, 'count:request', 0);
+  const failed = seriesOf(rows, data.times, 'failures', 0);
+  return chartOf(data, t('requestsAndFailures'), [{
+    format: formatCount,
+    series: [
+      { name: t('failed'), kind: 'bar', stack: 'requests', color: 'poor', values: failed },
+      { name: t('fine'), kind: 'bar', stack: 'requests', color: 'requests', values: all.map((count, index) => Math.max(0, count - (failed[index] ?? 0))) },
     ],
-  };
+  }], marks);
 }

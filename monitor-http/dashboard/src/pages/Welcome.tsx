@@ -1,5 +1,6 @@
 import { useState } from 'preact/hooks';
 import type { Project } from '../api/types.ts';
+import { t } from '../i18n/frame.ts';
 import { CopyButton, Segments } from '../ui/bits.tsx';
 
 const attribute = (text: string) => text.replaceAll('&', '&amp;').replaceAll('"', '&quot;');
@@ -16,15 +17,15 @@ export function Welcome({ project }: { project: Project }) {
     : `npm install @monitor-kit/browser\n\nimport { init } from '@monitor-kit/browser';\n\ninit({ dsn: ${JSON.stringify(project.dsn)} });`;
   return (
     <section class="card welcome">
-      <p class="waiting" role="status"><span class="live-dot" />Waiting for the first event</p>
-      <h1>Send the first event of {project.name || project.id}</h1>
-      <p class="muted">{way === 'script' ? 'Put this line into the head of your pages. Page views, web vitals, errors and requests are collected by themselves.' : 'Install the package and call it once, as early as your app starts.'} This page switches by itself as soon as an event arrives.</p>
-      <Segments<'script' | 'npm'> label="Way of installing" options={[{ value: 'script', label: 'Script tag' }, { value: 'npm', label: 'npm' }]} value={way} onChange={setWay} />
+      <p class="waiting" role="status"><span class="live-dot" />{t('waitingFirst')}</p>
+      <h1>{t('welcomeTitle', { project: project.name || project.id })}</h1>
+      <p class="muted">{t(way === 'script' ? 'welcomeScript' : 'welcomeNpm')} {t('welcomeSwitch')}</p>
+      <Segments<'script' | 'npm'> label={t('wayOfInstalling')} options={[{ value: 'script', label: t('scriptTag') }, { value: 'npm', label: 'npm' }]} value={way} onChange={setWay} />
       <div class="snippet">
-        <pre tabIndex={0} aria-label="Code to copy"><code>{way === 'script' ? unbroken(snippet) : snippet}</code></pre>
+        <pre tabIndex={0} aria-label={t('codeToCopy')}><code>{way === 'script' ? unbroken(snippet) : snippet}</code></pre>
         <CopyButton key={way} text={snippet} />
       </div>
-      <dl class="facts"><div><dt>Project</dt><dd>{project.id}</dd></div><div><dt>DSN</dt><dd class="mono">{project.dsn}</dd></div></dl>
+      <dl class="facts"><div><dt>{t('project')}</dt><dd>{project.id}</dd></div><div><dt>DSN</dt><dd class="mono">{project.dsn}</dd></div></dl>
     </section>
   );
 }

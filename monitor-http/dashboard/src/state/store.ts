@@ -2,7 +2,7 @@
 
 import { computed, signal } from '@preact/signals';
 import type { Project } from '../api/types.ts';
-import { formatView, parseView, type View } from './url.ts';
+import { formatView, parseView, withParam, type View } from './url.ts';
 
 export const view = signal<View>(parseView(location.hash));
 
@@ -18,6 +18,11 @@ export function go(next: View, how: 'push' | 'replace' = 'push'): void {
 
 export function change(part: Partial<View>, how: 'push' | 'replace' = 'push'): void {
   go({ ...view.peek(), ...part }, how);
+}
+
+/** Keeps something of the page's own in the address. */
+export function setParam(name: string, value: string | readonly string[], how: 'push' | 'replace' = 'push'): void {
+  change({ params: withParam(view.peek(), name, value) }, how);
 }
 
 /** `null` until the service answered. */

@@ -18,18 +18,34 @@ interface State<T> {
 
 const LONGEST_WAIT = 60_000;
 
+/** The last answers by token and question, so that a page one comes back to is there at once; it is asked again all the same. */
+const kept = new Map<string, unknown>();
+const KEPT = 24;
+
+function keep(key: string, data: unknown): void {
+  kept.delete(key);
+  kept.set(key, data);
+  for (const oldest of kept.keys()) {
+    if (kept.size <= KEPT) break;
+    kept.delete(oldest);
+  }
+}
+
 /**
  * Loads when `key` changes, and again every `refresh` ms (0: never). What is on screen stays until the new answer is there;
  * an answer to an earlier question is aborted and never shown. Nothing is asked while the tab is hidden.
+ * With `remember` the key must name the whole question: the answer is shown at once when it is asked again later.
  */
-export function useResource<T>(key: string, load: (signal: AbortSignal) => Promise<T>, refresh = 0): Resource<T> {
-  const [state, setState] = useState<State<T>>({ key: '', data: undefined, error: undefined });
+export function useResource<T>(key: string, load: (signal: AbortSignal) => Promise<T>, refresh = 0, remember = false): Resource<T> {
+  const version = tokenVersion.value;
+  const name = `${version} ${key}`;
+  const [state, setState] = useState<State<T>>(() => (remember && kept.has(name) ? { key, data: kept.get(name) as T, error: undefined } : { key: '', data: undefined, error: undefined }));
   const [attempt, setAttempt] = useState(0);
   const latest = useRef(load);
   latest.current = load;
-  const version = tokenVersion.value;
 
   useEffect(() => {
+    if (remember && kept.has(name)) setState((before) => (before.key === key ? before : { key, data: kept.get(name) as T, error: undefined }));
     const controller = new AbortController();
     const { signal } = controller;
     let timer: ReturnType<typeof setTimeout> | undefined;
@@ -49,6 +65,7 @@ export function useResource<T>(key: string, load: (signal: AbortSignal) => Promi
         loaded = true;
         updatedAt.value = Date.now();
         updating.value = true;
+        if (remember) keep(name, data);
         setState({ key, data, error: undefined });
       } catch (error) {
         if (signal.aborted) return;

@@ -1,15 +1,16 @@
+import { t } from '../i18n/errors.ts';
 import { formatDuration, formatTime } from '../lib/format.ts';
 import { Card } from './bits.tsx';
 import { JsonTree } from './JsonTree.tsx';
 
-const CATEGORIES = ['navigation', 'click', 'request', 'console', 'error', 'custom'];
+const CATEGORIES = ['navigation', 'click', 'request', 'console', 'error', 'custom', 'rage_click', 'dead_click', 'form_submit'];
 const SHOWN = 200;
 
 /** What happened on the page before the event; the crumbs are whatever the sender put there. */
 export function Breadcrumbs({ crumbs, at }: { crumbs: readonly unknown[]; at: number }) {
   if (crumbs.length === 0) return null;
   return (
-    <Card title="Breadcrumbs">
+    <Card title={t('breadcrumbs')}>
       <ol class="crumbs">
         {crumbs.slice(-SHOWN).map((crumb, index) => <Crumb key={index} crumb={crumb} at={at} />)}
       </ol>

@@ -1,4 +1,10 @@
 import { useState } from 'preact/hooks';
+import { messages } from '../i18n/index.ts';
+
+const t = messages({
+  more: ['{n} more', '还有 {n} 项'],
+  characters: ['{n} more {n|character|characters}', '还有 {n} 个字符'],
+});
 
 const PAGE = 100;
 const LONG_TEXT = 5_000;
@@ -17,7 +23,7 @@ export function JsonTree({ value, name, open = false }: { value: unknown; name?:
     <details class="json-node" open={isOpen} onToggle={(event) => { event.stopPropagation(); setOpen(event.currentTarget.open); }}>
       <summary>{key}<span class="muted">{summary}</span></summary>
       {isOpen && entries.slice(0, shown).map(([child, childValue]) => <JsonTree key={child} name={child} value={childValue} />)}
-      {isOpen && entries.length > shown && <button type="button" class="link" onClick={() => setShown(shown + PAGE)}>{entries.length - shown} more</button>}
+      {isOpen && entries.length > shown && <button type="button" class="link" onClick={() => setShown(shown + PAGE)}>{t('more', { n: entries.length - shown })}</button>}
     </details>
   );
 }
@@ -27,6 +33,6 @@ function Leaf({ value }: { value: unknown }) {
   if (typeof value !== 'string') return <span class="json-literal">{String(value)}</span>;
   const text = whole ? value : value.slice(0, LONG_TEXT);
   return (
-    <span class="json-text">"{text}"{text.length < value.length && <button type="button" class="link" onClick={() => setWhole(true)}> {value.length - text.length} more characters</button>}</span>
+    <span class="json-text">"{text}"{text.length < value.length && <button type="button" class="link" onClick={() => setWhole(true)}> {t('characters', { n: value.length - text.length })}</button>}</span>
   );
 }

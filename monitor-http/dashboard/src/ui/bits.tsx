@@ -3,27 +3,30 @@
 import type { ComponentChildren } from 'preact';
 import { useState } from 'preact/hooks';
 import type { ApiError } from '../api/client.ts';
-import { BAND_LABELS, bandOf, vitalByName, type Band } from '../lib/bands.ts';
-import { formatDateTimeFull, formatAgo, formatVital } from '../lib/format.ts';
+import type { Stats } from '../api/types.ts';
+import { t } from '../i18n/frame.ts';
+import { bandLabel, bandOf, vitalByName, type Band } from '../lib/bands.ts';
+import { NO_VALUE, formatAgo, formatDateTimeFull, formatVital } from '../lib/format.ts';
 import { safeUrl } from '../lib/safe-url.ts';
 import type { Resource } from '../state/use-resource.ts';
 import { now } from '../state/store.ts';
+import { Answered } from './Answered.tsx';
 import { Icon, type IconName } from './Icon.tsx';
 
-const BAND_ICONS: Record<Band, IconName> = { good: 'check', 'needs-improvement': 'warn', poor: 'stop' };
+export const BAND_ICONS: Record<Band, IconName> = { good: 'check', 'needs-improvement': 'warn', poor: 'stop' };
 
 export function BandTag({ band }: { band: Band }) {
-  return <span class={`band band-${band}`}><Icon name={BAND_ICONS[band]} />{BAND_LABELS[band]}</span>;
+  return <span class={`band band-${band}`}><Icon name={BAND_ICONS[band]} />{bandLabel(band)}</span>;
 }
 
 /** A vital's value with its band as icon, text for screen readers, and colour. */
 export function VitalValue({ name, value }: { name: string; value: number | null }) {
   const vital = vitalByName(name);
-  if (!vital || value === null) return <span class="none">–</span>;
+  if (!vital || value === null) return <span class="none">{NO_VALUE}</span>;
   const band = bandOf(vital, value);
   return (
-    <span class={`vital-value band-${band}`} title={BAND_LABELS[band]}>
-      <Icon name={BAND_ICONS[band]} />{formatVital(name, value)}<span class="sr"> {BAND_LABELS[band]}</span>
+    <span class={`vital-value band-${band}`} title={bandLabel(band)}>
+      <Icon name={BAND_ICONS[band]} />{formatVital(name, value)}<span class="sr"> {bandLabel(band)}</span>
     </span>
   );
 }
@@ -38,10 +41,24 @@ export function MaybeLink({ text }: { text: string }) {
   return href ? <a href={href} target="_blank" rel="noopener noreferrer" class="outside">{text}</a> : <>{text}</>;
 }
 
-export function Card({ title, actions, class: name = '', children }: { title?: ComponentChildren; actions?: ComponentChildren; class?: string; children: ComponentChildren }) {
+interface CardProps {
+  title?: ComponentChildren;
+  actions?: ComponentChildren;
+  /** Of the answers it is made of: it says how it was answered. */
+  stats?: readonly Stats[] | undefined;
+  class?: string;
+  children: ComponentChildren;
+}
+
+export function Card({ title, actions, stats, class: name = '', children }: CardProps) {
   return (
     <section class={`card ${name}`}>
-      {(title || actions) && <header class="card-head">{title && <h2>{title}</h2>}{actions && <div class="card-actions">{actions}</div>}</header>}
+      {(title || actions || stats) && (
+        <header class="card-head">
+          {typeof title === 'string' ? <h2>{title}</h2> : title}
+          {(actions || stats) && <div class="card-actions">{stats && <Answered stats={stats} />}{actions}</div>}
+        </header>
+      )}
       {children}
     </section>
   );
@@ -55,8 +72,8 @@ export function ErrorNote({ error, retry, updated }: { error: ApiError; retry():
   return (
     <div class={updated ? 'note note-slim' : 'note'} role="alert">
       <Icon name="warn" />
-      <p><strong>{updated ? 'The last update failed' : 'This could not be loaded'}</strong>: {error.message}{updated}.</p>
-      <button type="button" class="button" onClick={retry}>Try again</button>
+      <p><strong>{updated ? t('updateFailed') : t('loadFailed')}</strong>: {error.message}{updated && `. ${updated}`}.</p>
+      <button type="button" class="button" onClick={retry}>{t('tryAgain')}</button>
     </div>
   );
 }
@@ -71,11 +88,11 @@ interface LoadedProps<T> {
 export function Loaded<T>({ of: resource, skeleton, children }: LoadedProps<T>) {
   const { data, error, stale, reload } = resource;
   if (data === undefined) {
-    return error ? <ErrorNote error={error} retry={reload} /> : <div class="loading" aria-busy="true"><span class="sr" role="status">Loading</span>{skeleton}</div>;
+    return error ? <ErrorNote error={error} retry={reload} /> : <div class="loading" aria-busy="true"><span class="sr" role="status">{t('loading')}</span>{skeleton}</div>;
   }
   return (
     <div class={stale ? 'loaded stale' : 'loaded'} aria-busy={stale}>
-      {error && <ErrorNote error={error} retry={reload} updated=". The numbers below are from before" />}
+      {error && <ErrorNote error={error} retry={reload} updated={t('numbersBefore')} />}
       {children(data)}
     </div>
   );
@@ -91,13 +108,13 @@ export function CopyButton({ text }: { text: string }) {
     try {
       // Only there in secure contexts; the text can be selected by hand otherwise.
       await navigator.clipboard.writeText(text);
-      setSaid('Copied');
+      setSaid(t('copied'));
     } catch {
-      setSaid('Select and copy by hand');
+      setSaid(t('copyByHand'));
     }
     setTimeout(() => setSaid(''), 2500);
   }
-  return <button type="button" class="button" onClick={copy}><Icon name="copy" /><span aria-live="polite">{said || 'Copy'}</span></button>;
+  return <button type="button" class="button" onClick={copy}><Icon name="copy" /><span aria-live="polite">{said || t('copy')}</span></button>;
 }
 
 interface SegmentsProps<T extends string> {

@@ -1,0 +1,64 @@
+// What all questions are made of. A page asks few of them: what one answer can hold (several measures, a group) is one question.
+
+import { VITAL_NAMES } from '../../lib/bands.ts';
+import type { TimeWindow } from '../../lib/range.ts';
+import { filteredFields, type Filters } from '../../state/url.ts';
+import type { Filter, Query, Scoped } from '../types.ts';
+
+export interface Scope {
+  project: string;
+  filters: Filters;
+  /** Whether the period before is of interest, too. */
+  compare?: boolean;
+}
+
+/** Most rows and events in an answer. */
+export const MAX_LIMIT = 10_000;
+/** The longest range that the service answers, ms. */
+export const MAX_RANGE = 400 * 86_400_000;
+
+/** The filters of the address; a field has more than one value when any of them will do. */
+export function filtersOf(filters: Filters): Filter[] {
+  return filteredFields(filters).map((field) => ({ field, op: 'in', values: filters[field] ?? [] }));
+}
+
+export const is = (field: string, ...values: string[]): Filter => ({ field, op: 'in', values });
+export const isNot = (field: string, ...values: string[]): Filter => ({ field, op: 'not_in', values });
+export const contains = (field: string, value: string): Filter => ({ field, op: 'contains', values: [value] });
+
+export const vitalNames: Filter = is('name', ...VITAL_NAMES);
+
+/** Project, range and filters of the view, and `more` filters. */
+export function within(scope: Scope, window: { from: number; to: number }, more: Filter[] = []): Required<Scoped> {
+  return { project: scope.project, from: window.from, to: window.to, filters: [...filtersOf(scope.filters), ...more] };
+}
+
+/** Adds the period before when the viewer compares and there can be one. */
+export function compared<T extends Scoped>(scope: Scope, query: T): T & { compare?: boolean } {
+  return scope.compare && query.from >= query.to - query.from ? { ...query, compare: true } : query;
+}
+
+/** The members that make a question one over time, in steps of the viewer's zone. */
+export function stepped(window: TimeWindow): Pick<Query, 'step' | 'zone_offset' | 'limit'> {
+  return { step: window.step, limit: MAX_LIMIT, ...(window.zone === 0 ? {} : { zone_offset: window.zone }) };
+}
+
+const OPTION_VALUES = 200;
+
+/** The values that a filter of the header offers, the most seen first. Asked when it is opened, without filters: a chosen release must not hide the others. */
+export function filterOptions(project: string, window: { from: number; to: number }, field: string): Query {
+  return {
+    project, from: window.from, to: window.to, kinds: ['page_view'], group_by: [field], measures: ['count'],
+    order_by: { column: 'count', descending: true }, limit: OPTION_VALUES,
+  };
+}
+
+/** Whether the range holds any event. */
+export function anyInRange(project: string, window: { from: number; to: number }): Query {
+  return { project, from: window.from, to: window.to, measures: ['count'] };
+}
+
+/** Whether the project ever had an event, as far back as one may ask. A day ahead, because browsers' clocks may run ahead. */
+export function anyEvent(project: string, now: number): Query {
+  return { project, from: now + 86_400_000 - MAX_RANGE, to: now + 86_400_000, measures: ['count'] };
+}

@@ -1,0 +1,66 @@
+// What the errors pages ask. The list is two questions; the page of an issue asks for its row, its course, two sets of its
+// breakdowns, the releases of the time, a page of its events and the latest of its sessions.
+
+import type { TimeWindow } from '../../lib/range.ts';
+import type { EventsQuery, IssueQuery, IssueStatus, Query, SessionQuery } from '../types.ts';
+import { is, stepped, within, type Scope } from './common.ts';
+
+/** What has a fingerprint. */
+export const ISSUE_KINDS = ['error', 'message'];
+export const ISSUE_ROWS = 100;
+export const ISSUE_STATUSES: readonly IssueStatus[] = ['open', 'regressed', 'resolved', 'ignored'];
+export type IssueOrder = NonNullable<IssueQuery['order']>;
+export const ISSUE_ORDERS: readonly IssueOrder[] = ['count', 'users', 'last_seen', 'first_seen'];
+export const ISSUE_EVENTS = 20;
+export const ISSUE_SESSIONS = 6;
+
+export interface IssueList {
+  /** All when empty. */
+  status: readonly IssueStatus[];
+  search: string;
+  order: IssueOrder;
+}
+
+export function issueList(scope: Scope, window: TimeWindow, { status, search, order }: IssueList): IssueQuery {
+  return { ...within(scope, window), status: [...status], search, order, limit: ISSUE_ROWS };
+}
+
+/** The course of everything that the list counts, errors and messages apart. */
+export function issueCourse(scope: Scope, window: TimeWindow): Query {
+  return { ...within(scope, window), ...stepped(window), kinds: ISSUE_KINDS, measures: ISSUE_KINDS.map((kind) => `count:${kind}`) };
+}
+
+/** The row of one issue. */
+export function issueRow(scope: Scope, window: TimeWindow, fingerprint: string): IssueQuery {
+  return { ...within(scope, window, [is('fingerprint', fingerprint)]), limit: 1 };
+}
+
+export function issueTrend(scope: Scope, window: TimeWindow, fingerprint: string): Query {
+  return { ...within(scope, window, [is('fingerprint', fingerprint)]), ...stepped(window), kinds: ISSUE_KINDS, measures: ['count'] };
+}
+
+/** Page views of each release over the range: when a release came shows in them. */
+export function releaseCourse(scope: Scope, window: TimeWindow): Query {
+  return { ...within(scope, window), ...stepped(window), kinds: ['page_view'], group_by: ['release'], measures: ['count'], top: { n: 12, by: 'count' } };
+}
+
+/** Fields whose combinations are counted together: those of a set depend on each other, so that there are few combinations. */
+export const BREAKDOWN_SETS = [['browser', 'os', 'device'], ['route', 'release', 'country']] as const;
+export type BreakdownField = (typeof BREAKDOWN_SETS)[number][number];
+/** More combinations than this are not read; the rest is known as a sum. */
+export const BREAKDOWN_COMBINATIONS = 2_000;
+
+export function issueBreakdown(scope: Scope, window: TimeWindow, fingerprint: string, fields: readonly string[]): Query {
+  return {
+    ...within(scope, window, [is('fingerprint', fingerprint)]), kinds: ISSUE_KINDS, group_by: [...fields], measures: ['count'],
+    order_by: { column: 'count', descending: true }, limit: BREAKDOWN_COMBINATIONS,
+  };
+}
+
+export function issueEvents(scope: Scope, window: { from: number; to: number }, fingerprint: string, cursor: string | null): EventsQuery {
+  return { ...within(scope, window, [is('fingerprint', fingerprint)]), kinds: ISSUE_KINDS, order: 'newest', limit: ISSUE_EVENTS, cursor };
+}
+
+export function issueSessions(scope: Scope, window: { from: number; to: number }, fingerprint: string): SessionQuery {
+  return { ...within(scope, window, [is('fingerprint', fingerprint)]), order: 'newest', limit: ISSUE_SESSIONS };
+}

@@ -1,0 +1,41 @@
+import { earlier, type TimeWindow } from '../../lib/range.ts';
+import { NO_FILTERS } from '../../state/url.ts';
+import type { Query } from '../types.ts';
+import { compared, stepped, vitalNames, within, type Scope } from './common.ts';
+
+const TRAFFIC = ['page_view', 'error', 'request'];
+
+/** Counts add up, so that the totals of the range are the sums of its steps. */
+export function traffic(scope: Scope, window: TimeWindow): Query {
+  return { ...within(scope, window), ...stepped(window), kinds: TRAFFIC, measures: ['count:page_view', 'count:error', 'count:request', 'failures'] };
+}
+
+/** The same of the steps before. */
+export function trafficBefore(scope: Scope, window: TimeWindow): Query | null {
+  const before = scope.compare ? earlier(window) : null;
+  return before && traffic(scope, before);
+}
+
+/** Visitors and sessions do not: who comes in two steps is one visitor of the range. */
+export function people(scope: Scope, window: TimeWindow): Query {
+  return compared(scope, { ...within(scope, window), measures: ['visitors', 'sessions'] });
+}
+
+export function peopleCourse(scope: Scope, window: TimeWindow): Query {
+  return { ...within(scope, window), ...stepped(window), measures: ['visitors', 'sessions'] };
+}
+
+export function vitals(scope: Scope, window: TimeWindow): Query {
+  return compared(scope, { ...within(scope, window, [vitalNames]), kinds: ['vital'], group_by: ['name'], measures: ['count', 'p75', 'good', 'needs_improvement', 'poor'] });
+}
+
+export function vitalCourse(scope: Scope, window: TimeWindow): Query {
+  return { ...within(scope, window, [vitalNames]), ...stepped(window), kinds: ['vital'], group_by: ['name'], measures: ['p75', 'count'] };
+}
+
+const RELEASES = 20;
+
+/** In which steps each of the larger releases was seen, whatever the filters: a release is one for all. */
+export function releases({ project }: Scope, window: TimeWindow): Query {
+  return { ...within({ project, filters: NO_FILTERS }, window), ...stepped(window), kinds: ['page_view'], group_by: ['release'], measures: ['count'], top: { n: RELEASES, by: 'count' } };
+}

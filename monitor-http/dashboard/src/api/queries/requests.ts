@@ -1,0 +1,67 @@
+// What the page of requests and resources asks: a few questions for each of its tabs, and one more for what is opened.
+
+import type { TimeWindow } from '../../lib/range.ts';
+import type { EventsQuery, Query } from '../types.ts';
+import { compared, is, isNot, stepped, within, type Scope } from './common.ts';
+
+/** The busiest endpoints and files; they are ordered and searched on the page. */
+export const ENDPOINT_ROWS = 1_000;
+export const SAMPLE_EVENTS = 8;
+
+const DURATIONS = ['p50', 'p75', 'p95'];
+
+export function requestTotals(scope: Scope, window: TimeWindow): Query {
+  return compared(scope, { ...within(scope, window), kinds: ['request'], measures: ['count', 'failures', ...DURATIONS] });
+}
+
+/** Durations over time. Apart from the outcomes, because this can be read from rollups and those cannot. */
+export function requestCourse(scope: Scope, window: TimeWindow): Query {
+  return { ...within(scope, window), ...stepped(window), kinds: ['request'], measures: ['count', 'failures', ...DURATIONS] };
+}
+
+/** How requests ended, over time: status classes and classes of failure come from the same rows. */
+export function requestOutcomes(scope: Scope, window: TimeWindow): Query {
+  return { ...within(scope, window), ...stepped(window), kinds: ['request'], group_by: ['status', 'failure'], measures: ['count'] };
+}
+
+export function endpoints(scope: Scope, window: TimeWindow): Query {
+  return {
+    ...within(scope, window), kinds: ['request'], group_by: ['method', 'target'], measures: ['count', 'failures', ...DURATIONS, 'sum'],
+    order_by: { column: 'count', descending: true }, limit: ENDPOINT_ROWS,
+  };
+}
+
+/** The latest requests to one endpoint, or the latest of them that failed. */
+export function endpointEvents(scope: Scope, window: { from: number; to: number }, { method, target, failed }: { method: string; target: string; failed: boolean }): EventsQuery {
+  const only = failed ? [isNot('failure', '')] : [];
+  return { ...within(scope, window, [is('target', target), is('method', method), ...only]), kinds: ['request'], order: 'newest', limit: SAMPLE_EVENTS };
+}
+
+/** By type: an event is what one page loaded of a type, its value the duration of the slowest file. */
+export function resourceTypes(scope: Scope, window: TimeWindow): Query {
+  return {
+    ...within(scope, window), kinds: ['resource'], group_by: ['name'], measures: ['count', ...DURATIONS, 'max'],
+    order_by: { column: 'count', descending: true }, limit: 50,
+  };
+}
+
+/** The types whose course is drawn. */
+export const DRAWN_TYPES = 4;
+
+export function resourceCourse(scope: Scope, window: TimeWindow): Query {
+  return {
+    ...within(scope, window), ...stepped(window), kinds: ['resource'], group_by: ['name'], measures: ['count', 'p75'], top: { n: DRAWN_TYPES, by: 'count' },
+  };
+}
+
+/** Files by how often they were the slowest of their type. */
+export function slowestFiles(scope: Scope, window: TimeWindow): Query {
+  return {
+    ...within(scope, window), kinds: ['resource'], group_by: ['name', 'target'], measures: ['count', ...DURATIONS, 'max'],
+    order_by: { column: 'count', descending: true }, limit: ENDPOINT_ROWS,
+  };
+}
+
+export function fileEvents(scope: Scope, window: { from: number; to: number }, { name, target }: { name: string; target: string }): EventsQuery {
+  return { ...within(scope, window, [is('target', target), is('name', name)]), kinds: ['resource'], order: 'newest', limit: SAMPLE_EVENTS };
+}

@@ -1,0 +1,26 @@
+import { messages } from './index.ts';
+
+export const t = messages({
+  title: ['Live', '实时'],
+  tryAgain: ['Try again', '重试'],
+  kind: ['Kind', '类型'],
+  pause: ['Pause', '暂停'],
+  continue: ['Continue', '继续'],
+  continueNew: ['Continue ({n} new)', '继续（{n} 个新事件）'],
+  missed: ['{n} {n|event|events} not shown: they came faster than this page takes them, or while it was paused. All are stored.', '{n} 个事件未显示：到达速度超过页面处理速度，或在暂停期间到达。所有事件均已存储。'],
+  listening: ['Listening', '正在监听'],
+  listeningText: ['Events appear here as soon as they are accepted.', '事件被接收后会立即显示在此处。'],
+  connecting: ['Connecting', '正在连接'],
+  noConnection: ['No connection', '未连接'],
+  last: ['The last {n} events.', '最近 {n} 个事件。'],
+  some: ['{n} {n|event|events}', '{n} 个事件'],
+  reconnecting: ['Reconnecting', '正在重新连接'],
+  notConnected: ['Not connected', '未连接'],
+  paused: ['Paused', '已暂停'],
+  live: ['Live', '实时'],
+  now: ['Right now', '当前'],
+  perSecond: ['Events per second', '每秒事件'],
+  perSecondHint: ['Mean of the last {n} s', '最近 {n} 秒平均'],
+  lastMinute: ['In the last minute', '最近一分钟'],
+  median: ['{name}, median of the last minute', '{name}，最近一分钟中位数'],
+});

@@ -1,0 +1,56 @@
+import { describe, expect, it } from 'vitest';
+import type { Bin } from '../src/api/table.ts';
+import type { EventDocument } from '../src/api/types.ts';
+import { csvOf } from '../src/lib/csv.ts';
+import { binsFor } from '../src/lib/histogram.ts';
+import { meanPhases } from '../src/lib/phases.ts';
+
+describe('a histogram', () => {
+  const bins: Bin[] = Array.from({ length: 60 }, (_, index) => [100 * 1.06 ** index, 100 * 1.06 ** (index + 1), 1 + ((index * 7) % 13)]);
+
+  it('loses no value, whatever the widths', () => {
+    for (const edges of [[], [200, 500], [1e9]]) {
+      const { bars, total } = binsFor(bins, edges);
+      expect(bars.reduce((sum, { count }) => sum + count, 0)).toBeCloseTo(total, 6);
+      for (const [index, bar] of bars.entries()) expect(bars[index + 1]?.lower ?? bar.upper).toBe(bar.upper);
+    }
+  });
+
+  it('has an edge at every limit of a band, so that no bar belongs to two', () => {
+    const { bars } = binsFor(bins, [200, 500]);
+    for (const edge of [200, 500]) expect(bars.some(({ lower }) => lower === edge)).toBe(true);
+  });
+
+  it('of nothing, of one value and of zeros has no holes', () => {
+    expect(binsFor([]).bars).toEqual([]);
+    for (const bin of [[0, 0, 5], [5, 5, 2], [0.01, 0.0106, 1], [-3, -2, 4]] as Bin[]) {
+      const { bars, total } = binsFor([bin], [0.1, 0.25]);
+      expect(bars.reduce((sum, { count }) => sum + count, 0)).toBeCloseTo(total, 6);
+      for (const { lower, upper } of bars) expect(upper).toBeGreaterThan(lower);
+    }
+  });
+});
+
+describe('the mean load', () => {
+  const load = (data: object) => ({ data }) as unknown as EventDocument;
+  const parts = { redirect: 0, dns: 10, tcp: 20, tls: 30, request: 100, response: 40, dom_interactive: 500, dom_complete: 900, load: 950, visibility: 'visible' };
+
+  it('puts its parts one after the other, up to the load event', () => {
+    const { count, phases } = meanPhases([load(parts), load({ ...parts, dom_complete: 1100, load: 1150 })]);
+    expect(count).toBe(2);
+    expect(phases.map(({ phase, start, duration }) => [phase, start, duration])).toEqual([
+      ['redirect', 0, 0], ['dns', 0, 10], ['tcp', 10, 20], ['tls', 30, 30], ['request', 60, 100], ['response', 160, 40], ['interactive', 200, 300], ['complete', 500, 500], ['loadEvent', 1000, 50],
+    ]);
+  });
+
+  it('leaves out hidden pages and what lacks a part', () => {
+    expect(meanPhases([load({ ...parts, visibility: 'hidden' }), load({ ...parts, dns: null }), load({ ...parts, load: -1 }), { data: null } as unknown as EventDocument]).count).toBe(0);
+  });
+});
+
+describe('a table as CSV', () => {
+  it('is read back as it was, and runs nothing in a spreadsheet', () => {
+    const text = csvOf(['a', 'b'], [['x,y', 1.5], ['say "no"', null], ['=cmd()', -2], ['@a', 3]]);
+    expect(text.split('\r\n')).toEqual(['a,b', '"x,y",1.5', '"say ""no""",', "'=cmd(),-2", "'@a,3", '']);
+  });
+});
