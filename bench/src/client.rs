@@ -28,7 +28,13 @@ impl Client {
 
     /// Status and body of the answer. An error leaves it open whether the request had an effect.
     pub async fn post(&mut self, path: &str, content_type: &str, body: Bytes, within: Duration) -> Result<(u16, Bytes)> {
-        let result = timeout(within, self.try_post(path, content_type, body)).await;
+        let request = Request::post(path).header("host", "localhost").header("content-type", content_type).body(Full::new(body))?;
+        self.send(request, within).await
+    }
+
+    /// As [`post`](Client::post), with a request of any kind. It needs a `host` header.
+    pub async fn send(&mut self, request: Request<Full<Bytes>>, within: Duration) -> Result<(u16, Bytes)> {
+        let result = timeout(within, self.try_send(request)).await;
         let result = result.unwrap_or_else(|_| Err("timed out".into()));
         if result.is_err() {
             self.sender = None;
@@ -36,7 +42,7 @@ impl Client {
         result
     }
 
-    async fn try_post(&mut self, path: &str, content_type: &str, body: Bytes) -> Result<(u16, Bytes)> {
+    async fn try_send(&mut self, request: Request<Full<Bytes>>) -> Result<(u16, Bytes)> {
         let mut sender = match self.sender.take() {
             Some(sender) if !sender.is_closed() => sender,
             _ => {
@@ -48,7 +54,6 @@ impl Client {
             }
         };
         sender.ready().await?;
-        let request = Request::post(path).header("host", "localhost").header("content-type", content_type).body(Full::new(body))?;
         let answer = sender.send_request(request).await?;
         let status = answer.status().as_u16();
         let body = answer.into_body().collect().await?.to_bytes();
