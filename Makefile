@@ -4,8 +4,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .PHONY: help demo test check bench faults clean assets engine browser screenshot \
-        test-rust test-sdk test-sdk-browser test-examples test-dashboard test-e2e test-e2e-kafka test-streams test-faults test-faults-kafka \
-        kafka packages python bench-sdk bench-kafka faults-kafka fmt
+        test-rust test-sdk test-sdk-browser test-examples test-dashboard test-e2e test-e2e-kafka test-streams test-faults test-faults-kafka test-schemathesis \
+        kafka packages python bench-sdk bench-kafka bench-query loadgen faults-kafka fmt
 
 help:
 	@echo "make demo     a shop page, the receiver, the embedded engine and the dashboard on this machine"
@@ -16,6 +16,8 @@ help:
 	@echo "make faults   kills, outages, full disks; proves that nothing acknowledged is lost or doubled"
 	@echo "make faults-kafka  the same with Kafka in between, its broker and its consumers"
 	@echo "make bench-kafka   receiver to Kafka and Kafka to ClickHouse, beside the raw clients and two other collectors"
+	@echo "make bench-query   every page and ten questions over 100 million events (EVENTS=5000000 for fewer)"
+	@echo "make loadgen  made-up visitors for the demo that runs: six days that are over, then now, until Ctrl-C"
 	@echo "make clean    removes what was built and written here"
 
 ## Set-up --------------------------------------------------------------------------------------------------------------
@@ -88,7 +90,7 @@ check: assets packages
 fmt:
 	cargo fmt --all
 
-test: test-sdk test-dashboard test-rust test-examples test-sdk-browser test-e2e test-e2e-kafka test-streams test-faults test-faults-kafka
+test: test-sdk test-dashboard test-rust test-examples test-sdk-browser test-e2e test-e2e-kafka test-streams test-schemathesis test-faults test-faults-kafka
 
 test-sdk: sdk-ts/dist/.built
 	cd sdk-ts && npm test --silent && npm run --silent lint:package
@@ -131,6 +133,12 @@ test-streams: assets engine kafka packages python
 	tests/streams/setup
 	node --test tests/streams/streams.test.mjs
 
+# Questions made from openapi.json, sensible and not: no server error, no undocumented answer.
+test-schemathesis: assets engine python
+	cargo build --locked --example quickstart
+	tests/schemathesis/setup
+	node --test tests/schemathesis/schemathesis.test.mjs
+
 test-faults-kafka: assets engine kafka packages
 	$(KAFKA_EXAMPLES)
 	cargo run --locked -p monitor-bench --bin faults_kafka -- --pipeline target/debug/examples/kafka_pipeline --consumer target/debug/examples/consumer \
@@ -167,6 +175,15 @@ target/otel/otelcol: bench/peers/otel/builder.yaml
 bench-kafka: release-kafka target/otel/otelcol bench/peers/nest-kafka/node_modules/.installed
 	./target/release/kafka --pipeline target/release/examples/kafka_pipeline --consumer target/release/examples/consumer \
 		--engine target/release/monitor-engine --kafka target/kafka/lib --otel target/otel/otelcol --nest bench/peers/nest-kafka
+
+# The store, with the tables of the usual way, takes some 15 GB in test-output/query and is kept for the next time.
+EVENTS ?= 100000000
+bench-query: release
+	./target/release/query --events $(EVENTS) --engine target/release/monitor-engine --service target/release/examples/quickstart
+
+loadgen:
+	cargo run --locked --release -p monitor-bench --bin loadgen -- send --days 6 --events 200000
+	cargo run --locked --release -p monitor-bench --bin loadgen -- send
 
 faults-kafka: release-kafka
 	./target/release/faults_kafka --pipeline target/release/examples/kafka_pipeline --consumer target/release/examples/consumer \
