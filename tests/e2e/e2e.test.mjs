@@ -222,7 +222,7 @@ if (process.env.MONITOR_SCREENSHOT) {
     await seed();
     const context = await browser.newContext({ viewport: { width: 1280, height: 900 } });
     const page = await context.newPage();
-    await page.goto(`${base}/`);
+    await page.goto(`${base}/#/overview?range=1h`);
     await page.waitForFunction(() => /LCP/.test(document.body.innerText) && /Page views/i.test(document.body.innerText));
     await page.waitForTimeout(4_000);
     await page.screenshot({ path: resolve(here, process.env.MONITOR_SCREENSHOT) });

@@ -401,13 +401,14 @@ describe('the viewer', () => {
 
   it('chooses the theme', async () => {
     const page = await open('#/overview?project=shop&range=24h');
-    const theme = () => page.evaluate(() => document.documentElement.dataset.theme);
-    assert.equal(await theme(), 'light');
+    // It is drawn a moment after the click.
+    const theme = (name) => page.waitForFunction((wanted) => document.documentElement.dataset.theme === wanted, name);
+    await theme('light');
     await page.getByRole('button', { name: /^Theme: As the system/ }).click();
     await page.getByRole('button', { name: /^Theme: Light/ }).click();
-    assert.equal(await theme(), 'dark');
+    await theme('dark');
     await page.getByRole('button', { name: /^Theme: Dark/ }).click();
-    assert.equal(await theme(), 'light');
+    await theme('light');
     await page.clean();
   });
 });
