@@ -85,7 +85,8 @@ function feed(socket) {
     const tell = () => socket.send(JSON.stringify({ type: 'figures', time: Date.now(), counts: { vital: 12, click: 5, error: 1 }, vitals: { LCP: { count: 340, p50: 1840.5 } } }));
     tell();
     clearInterval(timer);
-    timer = setInterval(tell, 1000);
+    // A page that is closed does not always say so: nothing may wait for it.
+    timer = setInterval(tell, 1000).unref();
   });
   socket.onClose(() => clearInterval(timer));
 }
