@@ -314,7 +314,7 @@ mod tests {
         let known = Known { days: days.into(), ..Known::default() };
         let now = 102 * DAY + 9 * HOUR + 5;
         let all = plan::whole_rows(&(100 * DAY + 7..104 * DAY), &known, now);
-        assert_eq!(all.rolled, [101 * DAY..102 * DAY, 102 * DAY..102 * DAY + 9 * HOUR]);
+        assert_eq!(all.rolled, std::slice::from_ref(&(101 * DAY..102 * DAY + 9 * HOUR)));
         assert_eq!(all.rest, [100 * DAY + 7..101 * DAY, 102 * DAY + 9 * HOUR..104 * DAY]);
         // A later build may have added hours behind the end of the range.
         assert_eq!(plan::whole_rows(&(102 * DAY..now), &known, now + HOUR).rolled, []);
