@@ -149,7 +149,7 @@ describe('a session', () => {
     await error.locator('.json summary', { hasText: 'data' }).click();
     await error.locator('.json summary', { hasText: 'depth' }).click();
     await error.locator('.json summary', { hasText: 'deep' }).click();
-    assert.match(await error.innerText(), /"found"/);
+    await error.getByText('"found"').waitFor();
     await error.getByRole('link', { name: 'Open the issue' }).click();
     await page.waitForSelector('.detail-head');
     assert.match(page.url(), /#\/errors\/9f2c61d0a4b7e813/);
