@@ -34,7 +34,7 @@ function Builder({ shape, onChange }: { shape: Shape; onChange(shape: Shape): vo
     <Card title={t('steps')} actions={
       <>
         <label class="field"><span>{t('within')}</span>
-          <select value={shape.hours} onChange={(event) => onChange({ ...shape, hours: Number(event.currentTarget.value) })}>
+          <select class="select" value={shape.hours} onChange={(event) => onChange({ ...shape, hours: Number(event.currentTarget.value) })}>
             {WITHIN.map(({ hours, key }) => <option key={hours} value={hours}>{t(key)}</option>)}
           </select>
         </label>
@@ -47,13 +47,13 @@ function Builder({ shape, onChange }: { shape: Shape; onChange(shape: Shape): vo
           return (
             <li key={index}>
               <span class="funnel-number" aria-hidden="true">{n}</span>
-              <select aria-label={t('what', { n })} value={step.kind} onChange={(event) => {
+              <select class="select" aria-label={t('what', { n })} value={step.kind} onChange={(event) => {
                 const kind = event.currentTarget.value as StepKind;
                 replace(index, { kind, field: STEP_KINDS[kind], value: STEP_KINDS[kind] === step.field ? step.value : '' });
               }}>
                 {KINDS.map((kind) => <option key={kind} value={kind}>{kindLabel(kind)}</option>)}
               </select>
-              <input type="text" aria-label={t('where', { n })} placeholder={t('any')} value={step.value} maxLength={512} spellcheck={false} onChange={(event) => replace(index, { ...step, value: event.currentTarget.value.trim() })} />
+              <input class="input" type="text" aria-label={t('where', { n })} placeholder={t('any')} value={step.value} maxLength={512} spellcheck={false} onChange={(event) => replace(index, { ...step, value: event.currentTarget.value.trim() })} />
               <button type="button" class="button button-icon" disabled={index === 0} title={t('moveUp', { n })} onClick={() => swap(index)}><Icon name="up" /><span class="sr">{t('moveUp', { n })}</span></button>
               <button type="button" class="button button-icon" disabled={steps.length <= 2} title={t('removeStep', { n })} onClick={() => put(steps.filter((_, place) => place !== index))}><Icon name="close" /><span class="sr">{t('removeStep', { n })}</span></button>
             </li>

@@ -10,7 +10,7 @@ export function Paths({ project, start, onStart }: { project: string; start: str
   const resource = useQuery(project, (scope, window) => ({ paths: { path: 'query/paths', query: paths(scope, window, start) } }));
   return (
     <Card title={t('pathsResult')} stats={resource.data?.stats} actions={
-      <label class="field"><span>{t('start')}</span><input type="text" value={start} placeholder={t('startAny')} maxLength={512} spellcheck={false} onChange={(event) => onStart(event.currentTarget.value.trim())} /></label>
+      <label class="field"><span>{t('start')}</span><input class="input" type="text" value={start} placeholder={t('startAny')} maxLength={512} spellcheck={false} onChange={(event) => onStart(event.currentTarget.value.trim())} /></label>
     }>
       <Loaded of={resource} skeleton={<Skeleton height={320} />}>
         {({ tables }) => tables.paths.rows.length === 0 ? <Empty title={t('noPaths')}>{t('noneHint')}</Empty> : <Passages rows={tables.paths.rows} onStart={onStart} />}
