@@ -502,10 +502,13 @@ async fn put_group_back(scene: &Scene, since: &str) -> Result<Replayed> {
 /// How many rows were lost, and how many of them are there.
 const LOST_ROWS: &str = "SELECT count(), countIf(id IN (SELECT id FROM monitor.events)) FROM default.lost";
 
+/// How long that may take: new events come in meanwhile, and every one that is read again is looked up.
+const RESTORED: Duration = Duration::from_secs(150);
+
 /// Waits until the database has again what it had lost; whether more than once is found by the comparison.
 async fn came_back(scene: &Scene) -> Result<()> {
     let all = async || scene.ask(LOST_ROWS).await.is_ok_and(|rows| rows.split_once('\t').is_some_and(|(lost, back)| lost == back));
-    if until(FRESH, all).await {
+    if until(RESTORED, all).await {
         return Ok(());
     }
     let rows = scene.ask(LOST_ROWS).await?;
