@@ -74,7 +74,7 @@ function Running({ process }: { process: Process }) {
           ]} />
         </Card>
       )}
-      <p class="muted">{t('viewers')}: {formatCount(process.live_viewers)} · {t('stored')}: {formatCount(totalOf(process, 'events_delivered'))}</p>
+      <p class="muted">{t('viewers')}: {formatCount(process.live_viewers)} · {t('deliveredHere')}: {formatCount(totalOf(process, 'events_delivered'))}</p>
     </>
   );
 }
