@@ -6,7 +6,7 @@
 
 use std::{
     collections::{HashSet, hash_map::RandomState},
-    hash::{BuildHasher, Hasher},
+    hash::BuildHasher,
 };
 
 use crate::EventId;
@@ -17,50 +17,6 @@ use crate::EventId;
 /// two projects could meet only for a sender who knows this process's secrets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct EventKey(u128);
-
-/// Hashes keys with secrets that nobody knows: whoever chooses ids cannot choose their places in a table. A memory of events is asked
-/// several times for each event, and the standard library's hash, which is made for texts, takes longer than all the rest of it.
-#[derive(Clone, Debug)]
-struct KeyState([u64; 2]);
-
-impl Default for KeyState {
-    fn default() -> KeyState {
-        let random = RandomState::new();
-        KeyState([random.hash_one(0), random.hash_one(1)])
-    }
-}
-
-impl BuildHasher for KeyState {
-    type Hasher = KeyHasher;
-
-    fn build_hasher(&self) -> KeyHasher {
-        KeyHasher { secrets: self.0, hash: 0 }
-    }
-}
-
-struct KeyHasher {
-    secrets: [u64; 2],
-    hash: u64,
-}
-
-impl Hasher for KeyHasher {
-    fn finish(&self) -> u64 {
-        self.hash
-    }
-
-    /// Both halves of the key, each changed by a secret, are multiplied, and the halves of the product folded.
-    #[allow(clippy::cast_possible_truncation, reason = "halves")]
-    fn write_u128(&mut self, key: u128) {
-        let [upper, lower] = self.secrets;
-        let product = u128::from((key >> 64) as u64 ^ upper) * u128::from(key as u64 ^ lower ^ self.hash);
-        self.hash = (product >> 64) as u64 ^ product as u64;
-    }
-
-    /// Not asked for keys.
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.write_u128((*byte).into()));
-    }
-}
 
 /// Makes keys. Those of two makers have nothing in common.
 #[derive(Clone, Debug, Default)]
@@ -81,11 +37,15 @@ impl EventKeys {
     }
 }
 
+/// A memory of events is asked several times for each event, and the standard library's hash, which is made for texts, takes longer than
+/// all the rest of it. Whoever chooses ids cannot choose places in a table: the keys are changed by a secret already.
+type Events = HashSet<EventKey, foldhash::quality::RandomState>;
+
 /// See the module.
 #[derive(Clone, Debug)]
 pub struct RecentEvents {
-    young: HashSet<EventKey, KeyState>,
-    old: HashSet<EventKey, KeyState>,
+    young: Events,
+    old: Events,
     generation: usize,
     young_since: i64,
     old_since: i64,
@@ -94,7 +54,7 @@ pub struct RecentEvents {
 impl RecentEvents {
     /// Knows at least the last `generation` events. Give what a hash table takes before it grows: a little below 7/8 of a power of two.
     pub fn new(generation: usize) -> RecentEvents {
-        RecentEvents { young: HashSet::default(), old: HashSet::default(), generation, young_since: i64::MIN, old_since: i64::MIN }
+        RecentEvents { young: Events::default(), old: Events::default(), generation, young_since: i64::MIN, old_since: i64::MIN }
     }
 
     /// Whether it was inserted and is not forgotten.
@@ -186,7 +146,7 @@ mod tests {
     fn ids_that_are_alike_are_spread_over_the_table() {
         let secret = EventKeys::default().secret("shop");
         for ids in [|n: u128| n, |n| n << 64, |n| n << 100, |n| n << 64 | n, |n| u128::MAX - (n << 32)] {
-            let state = KeyState::default();
+            let state = foldhash::quality::RandomState::default();
             let hashes: HashSet<u64> = (0..10_000).map(|n| state.hash_one(EventKeys::key(secret, EventId(ids(n)))) & 0xffff).collect();
             // Of 10,000 balls in 65,536 urns about 9,276 have one of their own.
             assert!(hashes.len() > 9_000, "{}", hashes.len());
