@@ -226,9 +226,10 @@ async fn write(sink: Arc<dyn Sink>, batches: Arc<Mutex<mpsc::Receiver<Batch>>>) 
     }
 }
 
-/// Merges each day into one part, as it is some hours after its end in a store that runs.
+/// Merges each day that is over into one part, as it is some hours after its end in a store that runs, and lets the engine merge the
+/// last one as far as it does by itself.
 async fn settle(engine: &Engine) -> Result<()> {
-    let days = engine.sql("SELECT partition, count() FROM system.parts WHERE database = 'monitor' AND table = 'events' AND active GROUP BY partition ORDER BY partition").await?;
+    let days = engine.sql("SELECT partition, if(partition = max(partition) OVER (), 1, count()) FROM system.parts WHERE database = 'monitor' AND table = 'events' AND active GROUP BY partition ORDER BY partition").await?;
     let days: Vec<_> =
         days.lines().filter_map(|line| line.split_once('\t')).filter(|(_, parts)| *parts != "1").map(|(day, _)| day.to_owned()).collect();
     let bar = ProgressBar::new(days.len() as u64).with_style(style()?).with_message("merging");
@@ -239,6 +240,13 @@ async fn settle(engine: &Engine) -> Result<()> {
         bar.inc(1);
     }
     engine.sql("ALTER TABLE events RESET SETTING old_parts_lifetime").await?;
+    // A merge that ended may make room for the next one.
+    let mut quiet = 0;
+    while quiet < 3 {
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        let merges = engine.sql("SELECT count() FROM system.merges WHERE database = 'monitor'").await?;
+        quiet = if merges.trim() == "0" { quiet + 1 } else { 0 };
+    }
     bar.finish_and_clear();
     Ok(())
 }

@@ -83,6 +83,7 @@ pub(crate) fn statements(options: &Options, cluster: &Cluster) -> Result<Vec<Str
         };
         let (home, replicated) = if table == "issue_states" { (&database, EVERYWHERE) } else { (&local, REPLICATED) };
         let mut made = sql.replacen(&format!("EXISTS {table}"), &format!("EXISTS {home}.{table} {on_cluster}"), 1);
+        made = made.replacen("\nAS ", &format!("\nAS {home}."), 1);
         made = made.replacen("ENGINE = MergeTree", &format!("ENGINE = ReplicatedMergeTree({replicated})"), 1);
         made = made.replacen("ENGINE = ReplacingMergeTree(", &format!("ENGINE = ReplicatedReplacingMergeTree({replicated}, "), 1);
         made = made.replace("non_replicated_deduplication_window", "replicated_deduplication_window");
@@ -91,8 +92,9 @@ pub(crate) fn statements(options: &Options, cluster: &Cluster) -> Result<Vec<Str
             "issue_states" | "repair_state" => {}
             "rollup_state" => doors.push(format!(
                 "CREATE VIEW IF NOT EXISTS {database}.rollup_state {on_cluster} AS\n\
-                SELECT day, min(until) AS until, max(definition) AS definition, max(built) AS built\n\
-                FROM (SELECT _shard_num AS shard, day, argMax(until, built) AS until, argMax(definition, built) AS definition, max(built) AS built\n\
+                SELECT day, min(until) AS until, max(definition) AS definition, sum(rows) AS rows, min(monthly) AS monthly, max(built) AS built\n\
+                FROM (SELECT _shard_num AS shard, day, argMax(until, built) AS until, argMax(definition, built) AS definition,\n\
+                \x20       argMax(rows, built) AS rows, argMax(monthly, built) AS monthly, max(built) AS built\n\
                 \x20   FROM cluster('{}', {local}.rollup_state) GROUP BY shard, day)\n\
                 GROUP BY day HAVING count() = (SELECT uniqExact(shard_num) FROM system.clusters WHERE cluster = '{}') AND min(definition) = max(definition)",
                 cluster.name, cluster.name

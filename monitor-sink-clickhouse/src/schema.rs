@@ -34,6 +34,12 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { version: 8, name: "rollup_state", sql: include_str!("migrations/0008_rollup_state.sql") },
     Migration { version: 9, name: "issue_states", sql: include_str!("migrations/0009_issue_states.sql") },
     Migration { version: 10, name: "repair_state", sql: include_str!("migrations/0010_repair_state.sql") },
+    Migration { version: 11, name: "rollup_month_hours", sql: include_str!("migrations/0011_rollup_month_hours.sql") },
+    Migration { version: 12, name: "rollup_month_routes", sql: include_str!("migrations/0012_rollup_month_routes.sql") },
+    Migration { version: 13, name: "rollup_month_clients", sql: include_str!("migrations/0013_rollup_month_clients.sql") },
+    Migration { version: 14, name: "rollup_month_sessions", sql: include_str!("migrations/0014_rollup_month_sessions.sql") },
+    Migration { version: 15, name: "rollup_month_issues", sql: include_str!("migrations/0015_rollup_month_issues.sql") },
+    Migration { version: 16, name: "rollup_state_monthly", sql: include_str!("migrations/0016_rollup_state_monthly.sql") },
 ];
 
 const RECORD: &str = "CREATE TABLE IF NOT EXISTS schema_migrations
@@ -211,7 +217,7 @@ struct Retention {
 
 /// Rollups of sessions and issues go with the events. The others are removed by the job that builds them, which sees to it that nobody reads
 /// half of a day; where it does not run, they go two days later.
-fn retentions(options: &Options) -> [Retention; 6] {
+fn retentions(options: &Options) -> [Retention; 11] {
     let projects: Vec<_> = options.project_retention.iter().map(|(project, days)| (project.clone(), *days)).collect();
     let like_events = |table, day| Retention { table, day, days: options.retention_days, projects: projects.clone() };
     let days = if options.rollup_retention_days == 0 { 0 } else { options.rollup_retention_days.saturating_add(2) };
@@ -223,6 +229,11 @@ fn retentions(options: &Options) -> [Retention; 6] {
         longer("rollup_hours", "toDate(hour)"),
         longer("rollup_routes", "day"),
         longer("rollup_clients", "day"),
+        like_events("rollup_month_sessions", "day"),
+        like_events("rollup_month_issues", "day"),
+        longer("rollup_month_hours", "toDate(hour)"),
+        longer("rollup_month_routes", "day"),
+        longer("rollup_month_clients", "day"),
     ]
 }
 

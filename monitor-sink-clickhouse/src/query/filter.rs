@@ -33,7 +33,30 @@ pub(super) enum From {
     /// A row for each kind of events of a session.
     SessionKinds,
     Issues,
+    MonthHours,
+    MonthRoutes,
+    MonthClients,
+    MonthSessions,
+    MonthSessionRoutes,
+    MonthSessionKinds,
+    MonthIssues,
     IssueStates,
+}
+
+impl From {
+    /// The table of the same rows by month. Only rollups have one.
+    pub(super) fn by_month(self) -> From {
+        match self {
+            From::Hours => From::MonthHours,
+            From::Routes => From::MonthRoutes,
+            From::Clients => From::MonthClients,
+            From::Sessions => From::MonthSessions,
+            From::SessionRoutes => From::MonthSessionRoutes,
+            From::SessionKinds => From::MonthSessionKinds,
+            From::Issues => From::MonthIssues,
+            other => other,
+        }
+    }
 }
 
 /// `FROM … WHERE project = …`. The project comes from the question, whether it may be seen from the reader's identity; for
@@ -51,6 +74,13 @@ pub(super) fn tenant(sql: &mut Sql, from: From, scope: &Scope, project: &str) ->
         From::SessionRoutes => " FROM rollup_sessions ARRAY JOIN routes AS route WHERE project = ",
         From::SessionKinds => " FROM rollup_sessions ARRAY JOIN kinds AS kind WHERE project = ",
         From::Issues => " FROM rollup_issues WHERE project = ",
+        From::MonthHours => " FROM rollup_month_hours WHERE project = ",
+        From::MonthRoutes => " FROM rollup_month_routes WHERE project = ",
+        From::MonthClients => " FROM rollup_month_clients WHERE project = ",
+        From::MonthSessions => " FROM rollup_month_sessions WHERE project = ",
+        From::MonthSessionRoutes => " FROM rollup_month_sessions ARRAY JOIN routes AS route WHERE project = ",
+        From::MonthSessionKinds => " FROM rollup_month_sessions ARRAY JOIN kinds AS kind WHERE project = ",
+        From::MonthIssues => " FROM rollup_month_issues WHERE project = ",
         From::IssueStates => " FROM issue_states FINAL WHERE project = ",
     });
     sql.bind(Value::Text(project.into()));
@@ -220,7 +250,7 @@ mod tests {
     fn a_project_out_of_scope_does_not_exist() {
         let scope = Scope::Projects(vec!["bank".into()]);
         let tables = [From::Events, From::Hours, From::Routes, From::Clients, From::Sessions, From::Issues, From::IssueStates];
-        for table in tables {
+        for table in tables.into_iter().flat_map(|table| [table, table.by_month()]) {
             assert!(matches!(tenant(&mut Sql::default(), table, &scope, "shop"), Err(QueryError::NotFound)), "{table:?}");
             assert!(tenant(&mut Sql::default(), table, &scope, "bank").is_ok(), "{table:?}");
         }

@@ -80,11 +80,11 @@ fn select(scope: &Scope, query: &IssueQuery, kept: &Cover) -> Result<Sql, QueryE
 
     sql.push(" INNER JOIN (SELECT fingerprint, min(part.first) AS first, max(part.last) AS last, argMin(part.release_first, part.first) AS release_first,");
     sql.push(" argMax(part.release_last, part.last) AS release_last FROM (");
-    if !kept.rolled.is_empty() {
+    for (table, ranges) in kept.sources(From::Issues) {
         sql.push("SELECT fingerprint, first, last, release_first, release_last");
-        tenant(&mut sql, From::Issues, scope, &query.project)?;
+        tenant(&mut sql, table, scope, &query.project)?;
         sql.push(" AND (");
-        for (n, days) in kept.rolled.iter().enumerate() {
+        for (n, days) in ranges.iter().enumerate() {
             sql.push(if n == 0 { "day >= " } else { " OR day >= " }).bind_day(days.start).push(" AND day < ").bind_day(days.end);
         }
         sql.push(") UNION ALL ");

@@ -45,6 +45,8 @@ pub(super) struct Known {
 pub(super) struct Day {
     /// Events before this time (ms) are in the rollups; the day's beginning when none are.
     pub(super) until: i64,
+    /// Whether it is in the tables by month, too.
+    pub(super) monthly: bool,
     /// Rows of each table, of all projects.
     pub(super) events: u64,
     pub(super) hours: u64,
@@ -160,11 +162,11 @@ async fn read(connection: &Connection) -> Result<Known> {
     let client = connection.reader().await?;
     let mut known = Known::default();
 
-    let mut sql = Sql::new("SELECT toUInt32(day), toUnixTimestamp(argMax(until, built)) * 1000, argMax(rows, built)");
+    let mut sql = Sql::new("SELECT toUInt32(day), toUnixTimestamp(argMax(until, built)) * 1000, argMax(rows, built), argMax(monthly, built)");
     sql.push(" FROM rollup_state GROUP BY day HAVING argMax(definition, built) = ").bind(Value::Integer(DEFINITION.into()));
-    let state: Answer<(i64, i64, u64)> = connection.ask(&client, &sql).await?;
-    for (day, until, events) in state.data {
-        known.days.insert(day, Day { until, events, ..Day::default() });
+    let state: Answer<(i64, i64, u64, u8)> = connection.ask(&client, &sql).await?;
+    for (day, until, events, monthly) in state.data {
+        known.days.insert(day, Day { until, events, monthly: monthly == 1, ..Day::default() });
     }
 
     let mut sql =

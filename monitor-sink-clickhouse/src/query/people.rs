@@ -37,7 +37,15 @@ pub(super) fn select(ask: &Ask<'_>, cover: &Cover, spread: Spread) -> Result<Sql
     let columns = |sql: &mut Sql| {
         sql.push("user_hash, known").push(if sessions { ", session_hash" } else { "" });
     };
-    rolled(&mut sql, ask, &cover.rolled, spread, columns)?;
+    let table = match spread {
+        Spread::Row => From::Sessions,
+        Spread::Routes => From::SessionRoutes,
+        Spread::Kinds => From::SessionKinds,
+    };
+    for (n, (table, ranges)) in cover.sources(table).enumerate() {
+        sql.push(if n == 0 { "" } else { " UNION ALL " });
+        rolled(&mut sql, ask, &ranges, spread, table, columns)?;
+    }
     if !cover.rest.is_empty() {
         sql.push(" UNION ALL SELECT ");
         ask.push_keys(&mut sql, "toUnixTimestamp64Milli(time)", group)?;
@@ -53,7 +61,14 @@ pub(super) fn select(ask: &Ask<'_>, cover: &Cover, spread: Spread) -> Result<Sql
     Ok(sql)
 }
 
-fn rolled(sql: &mut Sql, ask: &Ask<'_>, ranges: &[Range<i64>], spread: Spread, columns: impl Fn(&mut Sql)) -> Result<(), QueryError> {
+fn rolled(
+    sql: &mut Sql,
+    ask: &Ask<'_>,
+    ranges: &[Range<i64>],
+    spread: Spread,
+    table: From,
+    columns: impl Fn(&mut Sql),
+) -> Result<(), QueryError> {
     let masks = masks(ranges);
     sql.push("WITH toUnixTimestamp(toDateTime(day, 'UTC')) * 1000 AS midnight, ");
     bits(sql, &masks);
@@ -66,11 +81,6 @@ fn rolled(sql: &mut Sql, ask: &Ask<'_>, ranges: &[Range<i64>], spread: Spread, c
     sql.push(" SELECT ");
     ask.push_keys(sql, if by_hour { "(midnight + hour * 3600000)" } else { "midnight" }, group)?;
     columns(sql);
-    let table = match spread {
-        Spread::Row => From::Sessions,
-        Spread::Routes => From::SessionRoutes,
-        Spread::Kinds => From::SessionKinds,
-    };
     tenant(sql, table, ask.selection.scope, ask.selection.project)?;
     within(sql, &masks);
     if !ask.selection.kinds.is_empty() {

@@ -16,13 +16,15 @@ use monitor_core::{
     query::{Field, Filter, Measure, Op, RetentionQuery},
 };
 
-use super::{known::Known, raw::Sample};
-use crate::row::DAY;
+use super::{filter::From, known::Known, raw::Sample};
+use crate::{rollup::month, row::DAY};
 
 /// An hour, ms.
 pub(super) const HOUR: i64 = 3_600_000;
 /// Rows of `rollup_sessions` of which no sample is taken, however little is quick enough: too few visitors would be left.
 const FEW_SESSIONS: u64 = 20_000;
+/// Fewer days of a month are read from the tables by day.
+const FEWEST_OF_MONTH: usize = 3;
 
 /// How much is quick enough, in rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +90,8 @@ pub(super) enum Spread {
 pub(super) struct Cover {
     /// Times the rollup holds, ms: whole hours, or whole days.
     pub(super) rolled: Vec<Range<i64>>,
+    /// Those of them, whole days, that its table by month holds and that are read there.
+    pub(super) monthly: Vec<Range<i64>>,
     /// The others.
     pub(super) rest: Vec<Range<i64>>,
 }
@@ -309,13 +313,13 @@ pub(super) fn visits(query: &RetentionQuery, known: &Known, limits: Limits, now:
 /// The whole hours that are in the rollups, and the rest of the range.
 pub(super) fn hours(range: &Range<i64>, known: &Known) -> Cover {
     let whole = up(range.start, HOUR)..range.end - range.end.rem_euclid(HOUR);
-    cover(range, known.days.iter().map(|(day, known)| (day * DAY).max(whole.start)..known.until.min(whole.end)))
+    cover(range, known, known.days.iter().map(|(day, known)| (day * DAY).max(whole.start)..known.until.min(whole.end)))
 }
 
 /// The closed days that are in the rollups, and the rest of the range.
 pub(super) fn days(range: &Range<i64>, known: &Known) -> Cover {
     let closed = known.days.iter().filter(|(day, known)| known.until == (**day + 1) * DAY).map(|(day, known)| day * DAY..known.until);
-    cover(range, closed.filter(|day| range.start <= day.start && day.end <= range.end))
+    cover(range, known, closed.filter(|day| range.start <= day.start && day.end <= range.end))
 }
 
 /// The days of which the rollup of sessions holds nothing but what lies in the range, and the rest of it.
@@ -328,27 +332,70 @@ pub(super) fn whole_rows(range: &Range<i64>, known: &Known, now: i64) -> Cover {
         let (start, end) = (**day * DAY, (**day + 1) * DAY);
         known.until > start && range.start <= start && (end <= range.end || (known.until < end && present <= range.end))
     });
-    cover(range, whole.map(|(day, known)| day * DAY..known.until.min(range.end)))
+    cover(range, known, whole.map(|(day, known)| day * DAY..known.until.min(range.end)))
 }
 
 /// Neighbours put together, and what lies between.
-fn cover(range: &Range<i64>, held: impl Iterator<Item = Range<i64>>) -> Cover {
+fn cover(range: &Range<i64>, known: &Known, held: impl Iterator<Item = Range<i64>>) -> Cover {
     let mut cover = Cover::default();
     let mut at = range.start;
     for held in held.filter(|held| held.start < held.end && held.start >= range.start && held.end <= range.end) {
         if held.start > at {
             cover.rest.push(at..held.start);
         }
-        match cover.rolled.last_mut() {
-            Some(last) if last.end == held.start => last.end = held.end,
-            _ => cover.rolled.push(held.clone()),
-        }
+        append(&mut cover.rolled, held.clone());
         at = held.end;
     }
     if at < range.end {
         cover.rest.push(at..range.end);
     }
+    cover.monthly = monthly(&cover.rolled, known);
     cover
+}
+
+/// Adds what comes next.
+fn append(ranges: &mut Vec<Range<i64>>, next: Range<i64>) {
+    match ranges.last_mut() {
+        Some(last) if last.end == next.start => last.end = next.end,
+        _ => ranges.push(next),
+    }
+}
+
+/// Days that are read from the tables by month. A month is worth it when it saves some parts, and when the days are not few of those in it:
+/// what visitors do is not sorted by day there.
+fn monthly(rolled: &[Range<i64>], known: &Known) -> Vec<Range<i64>> {
+    let mut of_months = BTreeMap::<u32, (usize, Vec<i64>)>::new();
+    for (day, _) in known.days.iter().filter(|(_, known)| known.monthly) {
+        let (all, taken) = of_months.entry(month(*day)).or_default();
+        *all += 1;
+        if rolled.iter().any(|range| range.start <= day * DAY && (day + 1) * DAY <= range.end) {
+            taken.push(*day);
+        }
+    }
+    let mut ranges = Vec::new();
+    for (all, taken) in of_months.into_values() {
+        if taken.len() >= FEWEST_OF_MONTH && taken.len() * 4 >= all {
+            taken.into_iter().for_each(|day| append(&mut ranges, day * DAY..(day + 1) * DAY));
+        }
+    }
+    ranges
+}
+
+impl Cover {
+    /// The tables the rolled times are read from, and which times: the rollup's own, and that by month.
+    pub(super) fn sources(&self, table: From) -> impl Iterator<Item = (From, Vec<Range<i64>>)> {
+        let mut daily = Vec::new();
+        for range in &self.rolled {
+            let mut at = range.start;
+            for days in self.monthly.iter().filter(|days| range.start <= days.start && days.end <= range.end) {
+                append(&mut daily, at..days.start);
+                at = days.end;
+            }
+            append(&mut daily, at..range.end);
+        }
+        daily.retain(|range| range.start < range.end);
+        [(table, daily), (table.by_month(), self.monthly.clone())].into_iter().filter(|(_, ranges)| !ranges.is_empty())
+    }
 }
 
 fn up(time: i64, unit: i64) -> i64 {
@@ -391,7 +438,7 @@ mod tests {
     /// Day 100 and 101 are closed, 102 is in the rollups up to 10:00, nothing of 103 is.
     fn known() -> Known {
         let day = |day: i64, until: i64| {
-            (day, Day { until, events: 1_000_000, hours: 10_000, routes: 30_000, clients: 90_000, sessions: 80_000 })
+            (day, Day { until, monthly: false, events: 1_000_000, hours: 10_000, routes: 30_000, clients: 90_000, sessions: 80_000 })
         };
         let days = [day(100, 101 * DAY), day(101, 102 * DAY), day(102, 102 * DAY + 10 * HOUR), day(103, 103 * DAY)];
         let names = |names: &[(&str, f64)]| names.iter().map(|(name, share)| ((*name).to_owned(), *share)).collect();
@@ -456,8 +503,28 @@ mod tests {
         let cover = hours(&range, &known());
         assert_eq!(cover.rolled, vec![100 * DAY + 2 * HOUR..102 * DAY + 10 * HOUR]);
         assert_eq!(cover.rest, [range.start..100 * DAY + 2 * HOUR, 102 * DAY + 10 * HOUR..range.end]);
-        assert_eq!(hours(&(99 * DAY..100 * DAY), &known()), Cover { rolled: vec![], rest: vec![99 * DAY..100 * DAY] });
+        assert_eq!(hours(&(99 * DAY..100 * DAY), &known()), Cover { rest: vec![99 * DAY..100 * DAY], ..Cover::default() });
         assert_eq!(hours(&(100 * DAY + 5..100 * DAY + 6), &known()).rolled, []);
+    }
+
+    #[test]
+    fn days_of_a_month_are_read_together_where_that_saves_something() {
+        // Day 100 is 11 April 1970; days 101 to 110 are in the table of the month, 111 was built again, 112 is open.
+        let day = |day: i64, until| (day, Day { until, monthly: (101..111).contains(&day), ..Day::default() });
+        let days = (100..112).map(|number| day(number, (number + 1) * DAY)).chain([day(112, 112 * DAY + 5 * HOUR)]);
+        let known = Known { days: days.collect(), ..Known::default() };
+        let read = |range: Range<i64>| hours(&range, &known).sources(From::Hours).collect::<Vec<_>>();
+        let all = [
+            (From::Hours, vec![100 * DAY..101 * DAY, 111 * DAY..112 * DAY + 5 * HOUR]),
+            (From::MonthHours, vec![101 * DAY..111 * DAY]),
+        ];
+        assert_eq!(read(100 * DAY..113 * DAY), all);
+        // Half a day is no row of a month's table of days.
+        let halves = [(From::Hours, vec![102 * DAY + HOUR..103 * DAY]), (From::MonthHours, vec![103 * DAY..107 * DAY])];
+        assert_eq!(read(102 * DAY + HOUR..107 * DAY), halves);
+        // Two days are two parts either way.
+        assert_eq!(read(103 * DAY..105 * DAY), [(From::Hours, vec![103 * DAY..105 * DAY])]);
+        assert_eq!(read(113 * DAY..114 * DAY), []);
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub(super) async fn answer(store: &ClickHouseStore, scope: &Scope, query: &Reten
                 true => Sample::ALL,
                 false => plan::sample_of_events(store.limits(), &known, &query.project, &[], &query.filters, &range),
             };
-            (Cover { rolled: Vec::new(), rest: vec![range] }, sample)
+            (Cover { rest: vec![range], ..Cover::default() }, sample)
         }
     };
     let answer: Answer<(i64, i64, u64)> = store.ask(&select(scope, query, &cover, sample)?).await?;
@@ -63,9 +63,8 @@ fn select(scope: &Scope, query: &RetentionQuery, cover: &Cover, sample: Sample) 
     sql.push(" FROM (SELECT user_hash, minIf(period, first) AS cohort, groupUniqArrayIf(period, again) AS periods FROM (");
     let selection = Selection { scope, project: &query.project, kinds: &[], filters: &query.filters };
     let somebody = " AND user_hash != cityHash64('')";
-    if !cover.rolled.is_empty() {
-        let masks = masks(&cover.rolled);
-        sql.push("SELECT user_hash, ");
+    for (n, (table, ranges)) in cover.sources(From::Sessions).enumerate() {
+        sql.push(if n == 0 { "SELECT user_hash, " } else { " UNION ALL SELECT user_hash, " });
         step_of(&mut sql, "(toUnixTimestamp(toDateTime(day, 'UTC')) * 1000)", length, monday(query.period));
         sql.push(" AS period");
         for (happening, name) in [(&query.first, " AS first"), (&query.again, " AS again")] {
@@ -76,8 +75,8 @@ fn select(scope: &Scope, query: &RetentionQuery, cover: &Cover, sample: Sample) 
             conditions(&mut sql, &[], &happening.filters)?;
             sql.push(name);
         }
-        tenant(&mut sql, From::Sessions, scope, &query.project)?;
-        within(&mut sql, &masks);
+        tenant(&mut sql, table, scope, &query.project)?;
+        within(&mut sql, &masks(&ranges));
         conditions(&mut sql, &[], &query.filters)?;
         sample.condition(&mut sql);
         sql.push(somebody);

@@ -66,7 +66,7 @@ pub(super) async fn answer(store: &ClickHouseStore, scope: &Scope, query: &Sessi
             let first = found().filter_map(|found| found.time(3)).min().unwrap_or(query.from);
             let last = found().filter_map(|found| found.time(4)).max().unwrap_or(query.to);
             let lived = first.max(query.from)..last.saturating_add(1).min(query.to);
-            let lived = Cover { rolled: Vec::new(), rest: vec![lived] };
+            let lived = Cover { rest: vec![lived], ..Cover::default() };
             details.extend(ask(store, &self::details(scope, query, &lived, &unclear)?, &mut stats).await?);
         }
         rows.extend(part.iter().filter_map(|listed| details.remove(&listed.hash)).map(|found| found.cells));
@@ -128,14 +128,15 @@ fn select(scope: &Scope, query: &SessionQuery, range: Range<i64>, cover: &Cover)
     let of_project = Selection { scope, project: &query.project, kinds: &[], filters: &[] };
     let held = held(&query.filters);
     let mut sql = Sql::new("SELECT hash, toUnixTimestamp64Milli(max(last)) AS finish, min(who), max(who) FROM (");
-    if !cover.rolled.is_empty() {
+    for (n, (table, ranges)) in cover.sources(From::Sessions).enumerate() {
+        sql.push(if n == 0 { "" } else { " UNION ALL " });
         sql.push("SELECT session_hash AS hash, user_hash AS who, start AS first, `end` AS last, errors AS failed, 1");
         if held {
             rolled_conditions(&mut sql, &query.filters)?;
         }
         sql.push(" AS meets");
-        tenant(&mut sql, From::Sessions, scope, &query.project)?;
-        within(&mut sql, &masks(&cover.rolled));
+        tenant(&mut sql, table, scope, &query.project)?;
+        within(&mut sql, &masks(&ranges));
         sql.push(" AND session_hash != 0");
     }
     if !cover.rest.is_empty() {
@@ -245,15 +246,16 @@ fn details(scope: &Scope, query: &SessionQuery, cover: &Cover, sessions: &[Liste
          argMax(its_browser, last), argMax(its_os, last), argMax(its_device, last), argMax(its_country, last), argMax(its_release, last) \
          FROM (",
     );
-    if !cover.rolled.is_empty() {
+    for (n, (table, ranges)) in cover.sources(From::Sessions).enumerate() {
+        sql.push(if n == 0 { "" } else { " UNION ALL " });
         sql.push(
             "SELECT session, visitor AS its_visitor, user AS its_user, start AS first, `end` AS last, \
              events AS all_events, views AS all_views, errors AS all_errors, clicks AS all_clicks, rage_clicks AS all_rage_clicks, \
              failures AS all_failures, toString(entry) AS first_route, toString(exit) AS last_route, toString(browser) AS its_browser, \
              toString(os) AS its_os, toString(device) AS its_device, toString(country) AS its_country, toString(release) AS its_release",
         );
-        tenant(&mut sql, From::Sessions, scope, &query.project)?;
-        within(&mut sql, &masks(&cover.rolled));
+        tenant(&mut sql, table, scope, &query.project)?;
+        within(&mut sql, &masks(&ranges));
         listed(&mut sql, sessions, " AND session_hash");
     }
     if !cover.rest.is_empty() {

@@ -86,7 +86,7 @@ pub(super) fn select(ask: &Ask<'_>, cube: Cube, cover: &Cover) -> Result<Sql, Qu
         sql.push(need.inner).push(", ");
     }
     sql.push("sum(count) AS count0 FROM (");
-    rolled(&mut sql, ask, cube, &cover.rolled)?;
+    rolled(&mut sql, ask, cube, cover)?;
     if !cover.rest.is_empty() {
         sql.push(" UNION ALL ");
         rest(&mut sql, ask, &cover.rest)?;
@@ -145,7 +145,20 @@ fn needs_kind(ask: &Ask<'_>) -> bool {
     ask.measures.iter().any(|measure| matches!(measure, Measure::CountKind(_)))
 }
 
-fn rolled(sql: &mut Sql, ask: &Ask<'_>, cube: Cube, ranges: &[Range<i64>]) -> Result<(), QueryError> {
+fn rolled(sql: &mut Sql, ask: &Ask<'_>, cube: Cube, cover: &Cover) -> Result<(), QueryError> {
+    let table = match cube {
+        Cube::Hours => From::Hours,
+        Cube::Routes => From::Routes,
+        Cube::Clients => From::Clients,
+    };
+    for (n, (table, ranges)) in cover.sources(table).enumerate() {
+        sql.push(if n == 0 { "" } else { " UNION ALL " });
+        rolled_in(sql, ask, cube, table, &ranges)?;
+    }
+    Ok(())
+}
+
+fn rolled_in(sql: &mut Sql, ask: &Ask<'_>, cube: Cube, table: From, ranges: &[Range<i64>]) -> Result<(), QueryError> {
     sql.push("SELECT ");
     let time = match cube {
         Cube::Hours => "toUnixTimestamp(hour) * 1000",
@@ -154,11 +167,6 @@ fn rolled(sql: &mut Sql, ask: &Ask<'_>, cube: Cube, ranges: &[Range<i64>]) -> Re
     ask.push_keys(sql, time, group)?;
     sql.push(if needs_kind(ask) { "kind, " } else { "" });
     sql.push("bucket, failed, band, count, total, low, high");
-    let table = match cube {
-        Cube::Hours => From::Hours,
-        Cube::Routes => From::Routes,
-        Cube::Clients => From::Clients,
-    };
     tenant(sql, table, ask.selection.scope, ask.selection.project)?;
     sql.push(" AND (");
     for (n, range) in ranges.iter().enumerate() {

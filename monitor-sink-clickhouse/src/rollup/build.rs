@@ -88,7 +88,7 @@ impl Rollups {
         }
         self.go_on()?;
         for rollup in rollups() {
-            self.put_in_place(day.day, rollup.table(), lock).await?;
+            self.put_in_place(partition(day.day), rollup.table(), lock).await?;
         }
         self.record(day, projects.frozen, begin).await?;
         Ok(day.signature.rows)
@@ -101,7 +101,7 @@ impl Rollups {
         if rollup.outlives_events() && !projects.frozen.is_empty() {
             let mut sql = Sql::new("INSERT INTO ");
             sql.name(&lock.staging(rollup.table())).push(" SELECT * FROM ").push(rollup.table()).push(" WHERE ");
-            sql.push(if rollup == Rollup::Hours { "toDate(hour)" } else { "day" }).push(" = toDate(").bind(Value::Integer(day.day));
+            sql.push(rollup.day()).push(" = toDate(").bind(Value::Integer(day.day));
             sql.push(") AND project IN ").bind(Value::Texts(projects.frozen.clone()));
             self.connection.execute_within(&client, &sql, limit).await?;
         }
@@ -119,14 +119,14 @@ impl Rollups {
         self.connection.execute_within(&client, &sql, limit).await
     }
 
-    /// Replaces the day of a table by what its staging table holds.
-    pub(super) async fn put_in_place(&self, day: i64, table: &'static str, lock: &Lock) -> Result<()> {
+    /// Replaces a partition of a table by what its staging table holds.
+    pub(super) async fn put_in_place(&self, partition: u32, table: &'static str, lock: &Lock) -> Result<()> {
         let client = self.client().await?;
         let staging = lock.staging(table);
         let rows = self.rows_of(&staging).await?;
         let mut sql = Sql::new("ALTER TABLE ");
         // A server may refuse to replace something by nothing.
-        sql.push(table).push(if rows > 0 { " REPLACE PARTITION ID '" } else { " DROP PARTITION ID '" }).number(partition(day)).push("'");
+        sql.push(table).push(if rows > 0 { " REPLACE PARTITION ID '" } else { " DROP PARTITION ID '" }).number(partition).push("'");
         if rows > 0 {
             sql.push(" FROM ").name(&staging);
         }
@@ -154,7 +154,7 @@ impl Rollups {
 
     /// Writes down what the rollups of the day hold now.
     async fn record(&self, day: &Dirty, frozen: Vec<String>, begin: Instant) -> Result<()> {
-        let mut sql = Sql::new("INSERT INTO rollup_state SELECT toDate(");
+        let mut sql = Sql::new("INSERT INTO rollup_state (day, until, rows, block, definition, expired, frozen, stored, built, took_ms) SELECT toDate(");
         sql.bind(Value::Integer(day.day)).push("), toDateTime(").bind(Value::Integer(day.until / 1_000)).push(", 'UTC'), ");
         let Signature { rows, block } = day.signature;
         sql.bind(Value::Integer(i64::try_from(rows).unwrap_or(i64::MAX))).push(", ").bind(Value::Integer(block)).push(", ");

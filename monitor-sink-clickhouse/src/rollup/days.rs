@@ -77,6 +77,11 @@ pub(super) fn partition(day: i64) -> u32 {
     u32::try_from(year * 10_000 + month * 100 + day).unwrap_or(0)
 }
 
+/// The number that the partition of a day's month is named after: 202411.
+pub(crate) fn month(day: i64) -> u32 {
+    partition(day) / 100
+}
+
 /// Year, month and day of a day since 1970; Howard Hinnant's `civil_from_days` for days after that.
 fn civil(day: i64) -> (i64, i64, i64) {
     let day = day + 719_468;

@@ -31,6 +31,22 @@ impl Rollup {
         }
     }
 
+    /// The table of the same rows by month.
+    pub(super) fn table_by_month(self) -> &'static str {
+        match self {
+            Rollup::Hours => "rollup_month_hours",
+            Rollup::Routes => "rollup_month_routes",
+            Rollup::Clients => "rollup_month_clients",
+            Rollup::Sessions => "rollup_month_sessions",
+            Rollup::Issues => "rollup_month_issues",
+        }
+    }
+
+    /// The day of a row.
+    pub(super) fn day(self) -> &'static str {
+        if self == Rollup::Hours { "toDate(hour)" } else { "day" }
+    }
+
     /// Whether it holds the day that is not over, too.
     pub(super) fn of_open_days(self) -> bool {
         matches!(self, Rollup::Hours | Rollup::Sessions)

@@ -20,6 +20,7 @@
 //! - [`definitions`]: the statements that work the rollups out.
 //! - [`days`]: which days are dirty.
 //! - [`build`]: builds one of them.
+//! - [`months`]: copies closed days into tables by month, which questions over weeks read.
 //! - [`repair`]: removes events that are stored more than once.
 //! - [`retention`]: whose events of a day are no longer kept.
 //! - [`service`]: does all this in the background.
@@ -29,6 +30,7 @@ mod build;
 mod days;
 mod definitions;
 mod lock;
+mod months;
 mod repair;
 mod retention;
 pub(crate) mod service;
@@ -44,6 +46,7 @@ use std::{
 use clickhouse::error::{Error, Result};
 use monitor_core::{BoxError, Counts};
 
+pub(crate) use days::month;
 pub(crate) use definitions::DEFINITION;
 
 use self::lock::Lock;
@@ -108,7 +111,7 @@ impl Rollups {
         Rollups { connection, schema, counts, alone, closing: AtomicBool::new(false) }
     }
 
-    /// Builds, the newest first, until no day is dirty. `now` is the time, ms since the Unix epoch: hours that ended less than two minutes
+    /// Builds, the newest first, until no day is dirty, and copies months that have changed. `now` is the time, ms since the Unix epoch: hours that ended less than two minutes
     /// before it are not over yet. Waits while another process builds.
     ///
     /// # Errors
@@ -123,7 +126,10 @@ impl Rollups {
         let mut again = (None, 0);
         loop {
             let dirty = self.dirty(now).await?;
-            let Some(day) = dirty.first() else { return Ok(built) };
+            let Some(day) = dirty.first() else {
+                self.copy_months(now, begin).await?;
+                return Ok(built);
+            };
             // Something else removes what we build, and would go on doing so.
             again = if again.0 == Some((day.day, day.signature)) { (again.0, again.1 + 1) } else { (Some((day.day, day.signature)), 0) };
             if again.1 > MOST_AGAIN {

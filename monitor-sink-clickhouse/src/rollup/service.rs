@@ -110,12 +110,18 @@ impl Rollups {
             let now = now();
             let dirty = self.dirty(now).await?;
             self.counts.set(Gauge::RollupDays, "", i64::try_from(dirty.len()).unwrap_or(i64::MAX));
-            let Some(day) = dirty.iter().find(|day| day.is_due(now)) else { return Ok(()) };
+            let Some(day) = dirty.iter().find(|day| day.is_due(now)) else { break };
             if self.build_day(day, now, now).await?.is_none() {
                 return Ok(());
             }
             tracing::info!(%day, left = dirty.len() - 1, "a day was rolled up");
         }
+        for month in self.stale_months().await?.iter().filter(|month| month.is_due(now())) {
+            if !self.copy_month(month, now()).await? {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Whether the fewest events of yesterday came in this hour of the day.
