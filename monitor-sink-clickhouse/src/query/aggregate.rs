@@ -170,7 +170,7 @@ async fn run(store: &ClickHouseStore, known: &Known, ask: &Ask<'_>, exact: bool)
 }
 
 /// Most rows of a part that others are joined with.
-const MOST_ROWS: u32 = 19_999;
+pub(super) const MOST_ROWS: u32 = 19_999;
 
 /// Time and groups as one text.
 fn key(row: &[Cell], keys: usize) -> String {
@@ -202,16 +202,13 @@ fn nothing(measure: &Measure) -> Cell {
     }
 }
 
-/// The error of visitors and sessions above which a larger sample is asked for: how many meet the filters is known only then.
-const TOLERABLE: f64 = 0.02;
-
 async fn run_part(store: &ClickHouseStore, ask: &Ask<'_>, part: &Part) -> Result<Rows, QueryError> {
     let rows = ask_part(store, ask, part).await?;
     let is_people = matches!(part.source, plan::Source::People(..));
-    if !is_people || part.sample == Sample::ALL || rows.stats.error <= TOLERABLE {
+    if !is_people || part.sample == Sample::ALL || rows.stats.error <= trust::TOLERABLE {
         return Ok(rows);
     }
-    let part = Part { sample: part.sample.for_error(rows.stats.error, TOLERABLE), ..part.clone() };
+    let part = Part { sample: part.sample.for_error(rows.stats.error, trust::TOLERABLE), ..part.clone() };
     let mut again = ask_part(store, ask, &part).await?;
     again.stats.rows_read += rows.stats.rows_read;
     Ok(again)
@@ -225,7 +222,10 @@ async fn ask_part(store: &ClickHouseStore, ask: &Ask<'_>, part: &Part) -> Result
         plan::Source::Values(cube, cover) => values::select(ask, *cube, cover)?,
         plan::Source::People(cover, spread) => people::select(ask, cover, *spread)?,
     };
-    let answer: Answer<Vec<Cell>> = store.ask(&sql).await?;
+    let mut answer: Answer<Vec<Cell>> = store.ask(&sql).await?;
+    if matches!(part.source, plan::Source::Values(..)) {
+        values::finish(ask, &mut answer.data);
+    }
     let error = trust::error(ask, &part.source, &answer.data);
     let shapes = shapes(ask);
     let rows = answer.data.into_iter().map(|row| row.into_iter().zip(&shapes).map(|(cell, shape)| tidy(cell, *shape)).collect());

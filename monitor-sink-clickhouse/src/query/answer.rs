@@ -43,17 +43,31 @@ fn number(text: &str) -> Cell {
     whole.or_else(|| text.parse().ok().and_then(Number::from_f64)).map_or(Cell::Null, Cell::Number)
 }
 
-/// `[[buckets], [counts]]` as `[[lower, upper, count], …]`.
-fn histogram(lists: Vec<Cell>) -> Cell {
+/// Values between two bounds, and how many.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Bucket {
+    pub(super) lower: f64,
+    pub(super) upper: f64,
+    pub(super) count: f64,
+}
+
+/// What is in `[[buckets], [counts]]`.
+pub(super) fn buckets(lists: Cell) -> Vec<Bucket> {
+    let Cell::Array(lists) = lists else { return Vec::new() };
     let mut lists = lists.into_iter().map(|list| if let Cell::Array(cells) = list { cells } else { Vec::new() });
     let (buckets, counts) = (lists.next().unwrap_or_default(), lists.next().unwrap_or_default());
-    let bars = buckets.iter().zip(counts).filter_map(|(bucket, count)| {
-        let bucket = i16::try_from(tidy(bucket.clone(), Shape::Number).as_i64()?).ok()?;
+    let known = buckets.into_iter().zip(counts).filter_map(|(bucket, count)| {
+        let bucket = i16::try_from(tidy(bucket, Shape::Number).as_i64()?).ok()?;
         let (lower, upper) = bucket::bounds(bucket)?;
-        let count = tidy(count, Shape::Number).as_f64()?.round();
-        Some(Cell::from(vec![Cell::from(lower), Cell::from(upper), whole(count)]))
+        Some(Bucket { lower, upper, count: tidy(count, Shape::Number).as_f64()? })
     });
-    Cell::Array(bars.collect())
+    known.collect()
+}
+
+/// `[[buckets], [counts]]` as `[[lower, upper, count], …]`.
+fn histogram(lists: Vec<Cell>) -> Cell {
+    let bar = |bar: Bucket| Cell::from(vec![Cell::from(bar.lower), Cell::from(bar.upper), whole(bar.count.round())]);
+    Cell::Array(buckets(Cell::Array(lists)).into_iter().map(bar).collect())
 }
 
 /// A count as a whole number.

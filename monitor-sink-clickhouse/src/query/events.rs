@@ -1,7 +1,7 @@
 //! Whole events, page by page.
 //!
 //! The table is not sorted by time alone, so the newest events of a long range cannot be read off its end. The range is walked instead:
-//! from its newest (oldest) hour on, in windows that grow until the page is full. A page costs what its own window holds, not what the
+//! from its newest (oldest) minutes on, in windows that grow until the page is full. A page costs what its own window holds, not what the
 //! range holds.
 
 use std::ops::Range;
@@ -13,7 +13,10 @@ use monitor_core::{
 };
 use serde_json::value::RawValue;
 
-use super::filter::{Selection, matching};
+use super::{
+    filter::{Selection, matching},
+    plan::HOUR,
+};
 use crate::{
     row::DAY,
     sql::{Sql, Value},
@@ -98,8 +101,8 @@ pub(super) fn remaining(query: &EventQuery) -> Range<i64> {
 
 /// The windows of a walk through the range.
 ///
-/// The first ends (begins) at the border of an hour, the next at those of days: a day is a partition of the table, so a window that ended
-/// within one would have it read twice. Then each is twice as long as the one before.
+/// The first are some minutes and an hour: what is new lies in small parts of its own. The next end (begin) at the borders of days: a day is
+/// a partition of the table, so a window that ended within one would have it read twice. Then each is twice as long as the one before.
 pub(super) struct Windows {
     rest: Range<i64>,
     newest: bool,
@@ -107,7 +110,7 @@ pub(super) struct Windows {
 }
 
 /// Length of the first window, ms.
-const FIRST: i64 = 3_600_000;
+const FIRST: i64 = 600_000;
 
 impl Windows {
     pub(super) fn new(rest: Range<i64>, order: EventOrder) -> Windows {
@@ -123,7 +126,11 @@ impl Iterator for Windows {
             return None;
         }
         let length = self.length;
-        self.length = if length < DAY { DAY } else { length.saturating_mul(2) };
+        self.length = match length {
+            FIRST => HOUR,
+            HOUR => DAY,
+            length => length.saturating_mul(2),
+        };
         let unit = length.min(DAY);
         let window = if self.newest {
             let start = self.rest.end.saturating_sub(length);
@@ -186,14 +193,15 @@ mod tests {
         let range = 1_732_104_000_123..1_732_104_000_123 + 400 * DAY;
         for order in [EventOrder::Newest, EventOrder::Oldest] {
             let windows: Vec<Range<i64>> = Windows::new(range.clone(), order).collect();
-            assert!(windows.len() < 12, "{windows:?}");
+            assert!(windows.len() < 13, "{windows:?}");
             let mut sorted = windows.clone();
             sorted.sort_by_key(|window| window.start);
             assert!(sorted.windows(2).all(|pair| pair[0].end == pair[1].start));
             assert_eq!((sorted[0].start, sorted[sorted.len() - 1].end), (range.start, range.end));
             let edge = |window: &Range<i64>| if order == EventOrder::Newest { window.start } else { window.end };
             assert_eq!(edge(&windows[0]) % FIRST, 0);
-            assert!(windows[1..windows.len() - 1].iter().all(|window| edge(window) % DAY == 0));
+            assert_eq!(edge(&windows[1]) % HOUR, 0);
+            assert!(windows[2..windows.len() - 1].iter().all(|window| edge(window) % DAY == 0));
         }
         assert_eq!(Windows::new(5..5, EventOrder::Newest).next(), None);
         assert_eq!(Windows::new(5..9, EventOrder::Oldest).next(), Some(5..9));

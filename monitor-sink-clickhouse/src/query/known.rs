@@ -162,7 +162,8 @@ async fn read(connection: &Connection) -> Result<Known> {
     let client = connection.reader().await?;
     let mut known = Known::default();
 
-    let mut sql = Sql::new("SELECT toUInt32(day), toUnixTimestamp(argMax(until, built)) * 1000, argMax(rows, built), argMax(monthly, built)");
+    let mut sql =
+        Sql::new("SELECT toUInt32(day), toUnixTimestamp(argMax(until, built)) * 1000, argMax(rows, built), argMax(monthly, built)");
     sql.push(" FROM rollup_state GROUP BY day HAVING argMax(definition, built) = ").bind(Value::Integer(DEFINITION.into()));
     let state: Answer<(i64, i64, u64, u8)> = connection.ask(&client, &sql).await?;
     for (day, until, events, monthly) in state.data {

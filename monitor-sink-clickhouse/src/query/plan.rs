@@ -16,7 +16,7 @@ use monitor_core::{
     query::{Field, Filter, Measure, Op, RetentionQuery},
 };
 
-use super::{filter::From, known::Known, raw::Sample};
+use super::{filter::From, known::Known, raw::Sample, trust};
 use crate::{rollup::month, row::DAY};
 
 /// An hour, ms.
@@ -186,6 +186,17 @@ pub(super) fn plan(question: &Question<'_>, known: &Known) -> Vec<Part> {
     parts
 }
 
+/// A sample of sessions, large enough for each of the steps; what filters leave of them is known only when they have been asked.
+fn of_sessions(rows: u64, steps: u64, limits: Limits) -> Sample {
+    let mut sample = fraction(rows, limits.sample_sessions);
+    #[allow(clippy::cast_precision_loss, reason = "an estimate")]
+    let each = rows as f64 / steps.max(1) as f64;
+    while sample != Sample::ALL && trust::of_seen(each * sample.share(), sample) > trust::TOLERABLE {
+        sample = Sample(sample.0 / 2);
+    }
+    sample
+}
+
 /// The size of a sample of events.
 fn sample<'a>(question: &Question<'_>, mut measures: impl Iterator<Item = &'a &'a Measure>, rows: u64) -> Sample {
     if rows <= 2 * question.limits.sample_events || !measures.all(|measure| sampled(measure)) || picks(question.filters) {
@@ -285,7 +296,8 @@ fn people(question: &Question<'_>, known: &Known) -> Option<(Source, Sample)> {
     let sample = if rows <= question.limits.few_sessions || picks(question.filters) {
         Sample::ALL
     } else {
-        fraction(rows, question.limits.sample_sessions)
+        let steps = question.step.map_or(1, |step| (question.range.end - question.range.start) / step + 1);
+        of_sessions(rows, u64::try_from(steps).unwrap_or(1), question.limits)
     };
     Some((Source::People(cover, spread), sample))
 }
@@ -514,10 +526,8 @@ mod tests {
         let days = (100..112).map(|number| day(number, (number + 1) * DAY)).chain([day(112, 112 * DAY + 5 * HOUR)]);
         let known = Known { days: days.collect(), ..Known::default() };
         let read = |range: Range<i64>| hours(&range, &known).sources(From::Hours).collect::<Vec<_>>();
-        let all = [
-            (From::Hours, vec![100 * DAY..101 * DAY, 111 * DAY..112 * DAY + 5 * HOUR]),
-            (From::MonthHours, vec![101 * DAY..111 * DAY]),
-        ];
+        let all =
+            [(From::Hours, vec![100 * DAY..101 * DAY, 111 * DAY..112 * DAY + 5 * HOUR]), (From::MonthHours, vec![101 * DAY..111 * DAY])];
         assert_eq!(read(100 * DAY..113 * DAY), all);
         // Half a day is no row of a month's table of days.
         let halves = [(From::Hours, vec![102 * DAY + HOUR..103 * DAY]), (From::MonthHours, vec![103 * DAY..107 * DAY])];
@@ -595,6 +605,15 @@ mod tests {
         assert_eq!(spread(filters(&[Field::Name])), None);
         assert_eq!(spread(Scene { kinds: vec![Kind::Click], step: Some(HOUR), ..Scene::default() }), None);
         assert_eq!(spread(Scene { kinds: vec![Kind::Click], step: Some(DAY), ..Scene::default() }), Some(Spread::Row));
+    }
+
+    #[test]
+    fn each_step_has_enough_visitors() {
+        let limits = Limits::new(200_000);
+        assert_eq!(of_sessions(700_000, 1, limits), Sample(4));
+        // Of 23,000 a day, a quarter would be off by 2.2 %.
+        assert_eq!(of_sessions(700_000, 30, limits), Sample(2));
+        assert_eq!(of_sessions(700_000, 700, limits), Sample::ALL);
     }
 
     #[test]

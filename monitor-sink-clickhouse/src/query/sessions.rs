@@ -46,6 +46,8 @@ struct Listed {
     /// The smallest and the largest `user_hash` of the events that were looked at: mostly the same. Events of yet another visitor are not
     /// counted: the SDK gives a session one visitor, or none before there is one.
     who: [u64; 2],
+    /// From its first event that was looked at to its last, ms.
+    seen: [i64; 2],
 }
 
 /// Answers a question that was checked.
@@ -55,12 +57,21 @@ pub(super) async fn answer(store: &ClickHouseStore, scope: &Scope, query: &Sessi
     let mut stats = Stats::default();
     let page = choose(store, scope, query, &known, now, &mut stats).await?;
 
-    let whole = plan::whole_rows(&(query.from..query.to), &known, now);
+    let all = query.from..query.to;
+    let whole = plan::whole_rows(&all, &known, now);
     let mut rows = Vec::with_capacity(page.len());
     for part in page.chunks(AT_ONCE) {
-        let mut details = ask(store, &details(scope, query, &whole, part)?, &mut stats).await?;
-        let unclear =
-            part.iter().filter(|listed| details.get(&listed.hash).is_some_and(|found| found.unclear)).copied().collect::<Vec<_>>();
+        let near = around(part, &all);
+        let cover = plan::whole_rows(&near, &known, now);
+        let mut details = ask(store, &details(scope, query, &cover, part)?, &mut stats).await?;
+        let those = |which: &dyn Fn(&Found) -> bool, details: &HashMap<u64, Found>| -> Vec<Listed> {
+            part.iter().filter(|listed| details.get(&listed.hash).is_some_and(which)).copied().collect()
+        };
+        let long = those(&|found| near.start > all.start && found.time(3).is_some_and(|start| start < near.start + DAY), &details);
+        if !long.is_empty() {
+            details.extend(ask(store, &self::details(scope, query, &whole, &long)?, &mut stats).await?);
+        }
+        let unclear = those(&|found| found.unclear, &details);
         if !unclear.is_empty() {
             let found = || unclear.iter().filter_map(|listed| details.get(&listed.hash));
             let first = found().filter_map(|found| found.time(3)).min().unwrap_or(query.from);
@@ -92,11 +103,12 @@ async fn choose(
     for start in starts(query) {
         let range = start..query.to;
         let sql = select(scope, query, range.clone(), &plan::whole_rows(&range, known, now))?;
-        let answer: Answer<(u64, i64, u64, u64)> = store.ask(&sql).await?;
+        let answer: Answer<(u64, i64, i64, u64, u64)> = store.ask(&sql).await?;
         stats.rows_read += answer.statistics.rows_read;
         let least = if query.filters.is_empty() { start } else { start.saturating_add(GOES_ON) };
         let full = answer.data.len() == skipped + limit && answer.data.last().is_some_and(|(_, finish, ..)| *finish >= least);
-        listed = answer.data.into_iter().skip(skipped).map(|(hash, _, low, high)| Listed { hash, who: [low, high] }).collect();
+        let of_page = answer.data.into_iter().skip(skipped);
+        listed = of_page.map(|(hash, finish, begin, low, high)| Listed { hash, who: [low, high], seen: [begin, finish] }).collect();
         if full {
             break;
         }
@@ -123,11 +135,21 @@ fn starts(query: &SessionQuery) -> Vec<i64> {
     starts
 }
 
-/// Rows of hash, last event (ms), smallest and largest `user_hash`, in order.
+/// The days of the sessions, and the one before them: a session that is seen on that one may have begun even earlier. None is silent for a day.
+fn around(sessions: &[Listed], all: &Range<i64>) -> Range<i64> {
+    let begin = sessions.iter().map(|listed| listed.seen[0]).min().unwrap_or(all.start);
+    let finish = sessions.iter().map(|listed| listed.seen[1]).max().unwrap_or(all.end);
+    let start = (begin.div_euclid(DAY) - 1) * DAY;
+    let end = (finish.div_euclid(DAY) + 1) * DAY;
+    start.max(all.start)..end.min(all.end)
+}
+
+/// Rows of hash, last and first event (ms), smallest and largest `user_hash`, in order.
 fn select(scope: &Scope, query: &SessionQuery, range: Range<i64>, cover: &Cover) -> Result<Sql, QueryError> {
     let of_project = Selection { scope, project: &query.project, kinds: &[], filters: &[] };
     let held = held(&query.filters);
-    let mut sql = Sql::new("SELECT hash, toUnixTimestamp64Milli(max(last)) AS finish, min(who), max(who) FROM (");
+    let mut sql =
+        Sql::new("SELECT hash, toUnixTimestamp64Milli(max(last)) AS finish, toUnixTimestamp64Milli(min(first)), min(who), max(who) FROM (");
     for (n, (table, ranges)) in cover.sources(From::Sessions).enumerate() {
         sql.push(if n == 0 { "" } else { " UNION ALL " });
         sql.push("SELECT session_hash AS hash, user_hash AS who, start AS first, `end` AS last, errors AS failed, 1");

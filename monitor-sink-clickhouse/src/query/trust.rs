@@ -20,6 +20,9 @@ use super::{
     values,
 };
 
+/// The error of visitors and sessions above which a larger sample is asked for.
+pub(super) const TOLERABLE: f64 = 0.02;
+
 /// The error of an answer as the server sent it.
 pub(super) fn error(ask: &Ask<'_>, source: &Source, rows: &[Vec<Cell>]) -> f64 {
     match source {

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! A percentile is looked for as in the list of all values: between the two ranks next to `p * (n - 1)`. A value of a rank is taken from
-//! its place within its bucket, in log space. The group's smallest and largest value would bound it more closely, but they are columns
+//! its place within its bucket, in log space; that is done here, as the server would take longer to understand the expression. The group's smallest and largest value would bound it more closely, but they are columns
 //! that hardly compress: reading them takes longer than all the rest, for errors that a bucket's width bounds already.
 //!
 //! Only what the measures need is added up.
@@ -17,8 +17,11 @@
 use std::ops::Range;
 
 use monitor_core::{QueryError, query::Measure};
+use serde_json::Value as Cell;
 
 use super::{
+    aggregate::MOST_ROWS,
+    answer::{Bucket, buckets},
     filter::{From, group, happening, matching_any, operand, tenant},
     plan::{Cover, Cube},
     raw::{Ask, Band, in_band, list},
@@ -48,87 +51,224 @@ fn level(measure: &Measure) -> Option<f64> {
     })
 }
 
-/// The question to a rollup and the rest.
+/// Whether rows are in the order of a percentile, which the server does not know.
+fn ordered_by_percentile(ask: &Ask<'_>) -> Option<(usize, bool)> {
+    let (column, descending) = ask.order?;
+    let measure = ask.measures.get(column.checked_sub(ask.keys())?)?;
+    level(measure).map(|_| (column, descending))
+}
+
+/// The question to a rollup and the rest; its answer goes through [`finish`]. A server takes longer to understand a long question than to
+/// answer it from a rollup, so nothing is said that the measures do not need.
 pub(super) fn select(ask: &Ask<'_>, cube: Cube, cover: &Cover) -> Result<Sql, QueryError> {
     let keys = ask.keys();
     let buckets = ask.measures.iter().any(|measure| distributed(measure));
+    let percentiles = ask.measures.iter().any(|measure| level(measure).is_some());
     let mut sql = Sql::new("SELECT ");
     keys_of(&mut sql, keys);
     for (n, measure) in ask.measures.iter().enumerate() {
         push_measure(&mut sql, n, measure, ask)?;
         sql.push(" AS ").column(keys + n).push(", ");
     }
-    sql.push("1 FROM (SELECT ");
+    sql.push(if percentiles { "(hb, hc)" } else { "1" }).push(" FROM (SELECT ");
     keys_of(&mut sql, keys);
     if buckets {
-        sql.push("arraySort(groupArrayIf((bucket, count0), bucket != -32768 AND count0 > 0)) AS h, h.1 AS hb, h.2 AS hc, arrayCumSum(hc) AS hs, ");
+        sql.push("arraySort(groupArrayIf((bucket, c_), bucket != -32768 AND c_ > 0)) AS h, h.1 AS hb, h.2 AS hc, ");
+        // All values of a group are in its buckets.
+        sql.push("arraySum(hc) AS n, ");
+        push_sums(&mut sql, ask, Sums::Added);
+        sql.push(" FROM (SELECT ");
+        keys_of(&mut sql, keys);
+        sql.push("bucket, ");
+        push_sums(&mut sql, ask, Sums::OfBuckets);
+    } else {
+        push_sums(&mut sql, ask, Sums::OfGroups);
     }
-    for (n, measure) in ask.measures.iter().enumerate() {
-        if matches!(measure, Measure::CountKind(_)) {
-            sql.numbered("sum(kind", n).numbered(") AS k", n).push(", ");
-        }
-    }
-    let needs: Vec<&Need> = NEEDS.iter().filter(|need| ask.measures.iter().any(|measure| (need.of)(measure))).collect();
-    for need in &needs {
-        sql.push(need.outer).push(", ");
-    }
-    // All values of a group are in its buckets.
-    sql.push(if buckets { "arraySum(hc) AS n, " } else { "sum(finite0) AS n, " });
-    sql.push("sum(count0) AS c FROM (SELECT ");
-    keys_of(&mut sql, keys);
-    sql.push(if buckets { "bucket, " } else { "sumIf(count, bucket != -32768) AS finite0, " });
-    for (n, measure) in ask.measures.iter().enumerate() {
-        if let Measure::CountKind(kind) = measure {
-            sql.push("sumIf(count, kind = ").bind(Value::Text(kind.clone())).numbered(") AS kind", n).push(", ");
-        }
-    }
-    for need in &needs {
-        sql.push(need.inner).push(", ");
-    }
-    sql.push("sum(count) AS count0 FROM (");
+    sql.push(" FROM (");
     rolled(&mut sql, ask, cube, cover)?;
     if !cover.rest.is_empty() {
         sql.push(" UNION ALL ");
         rest(&mut sql, ask, &cover.rest)?;
     }
     sql.push(")");
-    let inner = keys + usize::from(buckets);
-    if inner > 0 {
+    if buckets {
         sql.push(" GROUP BY ");
-        list(&mut sql, 0..keys);
-        sql.push(if buckets && keys > 0 { ", " } else { "" }).push(if buckets { "bucket" } else { "" });
+        keys_of(&mut sql, keys);
+        sql.push("bucket)");
     }
-    sql.push(")");
     if keys > 0 {
         sql.push(" GROUP BY ");
         list(&mut sql, 0..keys);
     }
     sql.push(")");
     // Nothing found has no groups, but without groups it is a row all the same.
-    ask.finish(&mut sql, false);
+    match ordered_by_percentile(ask) {
+        None => ask.finish(&mut sql, false),
+        // One more than a server may answer: it says that it is too much, instead of leaving some out.
+        Some(_) => Ask { order: None, limit: MOST_ROWS + 2, ..ask.clone() }.finish(&mut sql, false),
+    }
     Ok(sql)
 }
 
-/// A sum that only some measures need, by group and bucket, and by group.
-struct Need {
-    of: fn(&Measure) -> bool,
-    inner: &'static str,
-    outer: &'static str,
+/// Puts the percentiles into an answer's rows, and the rows in their order.
+pub(super) fn finish(ask: &Ask<'_>, rows: &mut Vec<Vec<Cell>>) {
+    let keys = ask.keys();
+    let levels: Vec<(usize, f64)> =
+        ask.measures.iter().enumerate().filter_map(|(n, measure)| level(measure).map(|level| (keys + n, level))).collect();
+    if levels.is_empty() {
+        return;
+    }
+    for row in rows.iter_mut() {
+        let spread = row.pop().map(buckets).unwrap_or_default();
+        for (column, level) in &levels {
+            if let Some(cell) = row.get_mut(*column) {
+                *cell = percentile(&spread, *level).map_or(Cell::Null, Cell::from);
+            }
+        }
+    }
+    if let Some((column, descending)) = ordered_by_percentile(ask) {
+        let value = |row: &Vec<Cell>| row.get(column).and_then(Cell::as_f64);
+        rows.sort_by(|a, b| match (value(a), value(b)) {
+            (Some(a), Some(b)) if descending => b.total_cmp(&a),
+            (Some(a), Some(b)) => a.total_cmp(&b),
+            (a, b) => b.is_some().cmp(&a.is_some()),
+        });
+        rows.truncate(ask.limit as usize);
+    }
 }
 
-const NEEDS: [Need; 7] = [
-    Need { of: |measure| matches!(measure, Measure::Sum | Measure::Avg), inner: "sum(total) AS total0", outer: "sum(total0) AS t" },
-    Need { of: |measure| *measure == Measure::Min, inner: "minOrNullIf(low, isFinite(low)) AS low0", outer: "min(low0) AS low" },
-    Need { of: |measure| *measure == Measure::Max, inner: "maxOrNullIf(high, isFinite(high)) AS high0", outer: "max(high0) AS high" },
+/// A percentile of values that are counted by buckets: between the two ranks next to `level * (n - 1)`, each at its place within its bucket.
+fn percentile(spread: &[Bucket], level: f64) -> Option<f64> {
+    let all: f64 = spread.iter().map(|bucket| bucket.count).sum();
+    let rank = level * (all - 1.0).max(0.0);
+    let lower = of_rank(spread, rank.floor())?;
+    let upper = of_rank(spread, rank.ceil())?;
+    Some(lower + (upper - lower) * (rank - rank.floor()))
+}
+
+fn of_rank(spread: &[Bucket], rank: f64) -> Option<f64> {
+    let mut before = 0.0;
+    for (n, bucket) in spread.iter().enumerate() {
+        // Rounding may leave the last rank beyond all buckets.
+        if before + bucket.count > rank || n + 1 == spread.len() {
+            let within = ((rank + 0.5 - before) / bucket.count).clamp(0.0, 1.0);
+            return Some(if bucket.lower == 0.0 { 0.0 } else { bucket.lower * (bucket.upper / bucket.lower).powf(within) });
+        }
+        before += bucket.count;
+    }
+    None
+}
+
+/// Sums in one step, or in two: of each bucket of a group, and those added up.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sums {
+    OfGroups,
+    OfBuckets,
+    Added,
+}
+
+/// The sums that the measures need, the last one the count.
+fn push_sums(sql: &mut Sql, ask: &Ask<'_>, sums: Sums) {
+    let names = |sql: &mut Sql, name: &'static str, n: Option<usize>| {
+        match n {
+            Some(n) => sql.numbered(name, n),
+            None => sql.push(name),
+        };
+        // That of a bucket has a name of its own: an alias must not be what it is made of.
+        sql.push(if sums == Sums::OfBuckets { "_" } else { "" });
+    };
+    let added = |sql: &mut Sql, again: &'static str, name: &'static str, n: Option<usize>| {
+        sql.push(again).push("(");
+        match n {
+            Some(n) => sql.numbered(name, n),
+            None => sql.push(name),
+        };
+        sql.push("_) AS ");
+        names(sql, name, n);
+        sql.push(", ");
+    };
+    for (n, measure) in ask.measures.iter().enumerate() {
+        let Measure::CountKind(kind) = measure else { continue };
+        if sums == Sums::Added {
+            added(sql, "sum", "k_", Some(n));
+        } else {
+            sql.push("sumIf(count, kind = ").bind(Value::Text(kind.clone())).push(") AS ");
+            names(sql, "k_", Some(n));
+            sql.push(", ");
+        }
+    }
+    for need in needs(ask) {
+        // Where there are buckets, they tell this.
+        if need.name == VALUES && sums != Sums::OfGroups {
+            continue;
+        }
+        if sums == Sums::Added {
+            added(sql, need.again, need.name, None);
+        } else {
+            sql.push(need.sum).push(" AS ");
+            names(sql, need.name, None);
+            sql.push(", ");
+        }
+    }
+    sql.push(match sums {
+        Sums::OfGroups => "sum(count) AS c",
+        Sums::OfBuckets => "sum(count) AS c_",
+        Sums::Added => "sum(c_) AS c",
+    });
+}
+
+/// A sum that only some measures need: of which column, and how those of buckets are put together.
+struct Need {
+    of: fn(&Measure) -> bool,
+    column: &'static str,
+    sum: &'static str,
+    again: &'static str,
+    name: &'static str,
+}
+
+/// How many values there are.
+const VALUES: &str = "n";
+
+const NEEDS: [Need; 8] = [
+    Need {
+        of: |measure| matches!(measure, Measure::Sum | Measure::Avg) || distributed(measure),
+        column: "bucket",
+        sum: "sumIf(count, bucket != -32768)",
+        again: "sum",
+        name: VALUES,
+    },
+    Need { of: |measure| matches!(measure, Measure::Sum | Measure::Avg), column: "total", sum: "sum(total)", again: "sum", name: "t" },
+    Need { of: |measure| *measure == Measure::Min, column: "low", sum: "minOrNullIf(low, isFinite(low))", again: "min", name: "lowest" },
+    Need {
+        of: |measure| *measure == Measure::Max,
+        column: "high",
+        sum: "maxOrNullIf(high, isFinite(high))",
+        again: "max",
+        name: "highest",
+    },
     Need {
         of: |measure| matches!(measure, Measure::Failures | Measure::FailureRate),
-        inner: "sumIf(count, failed = 1) AS failed0",
-        outer: "sum(failed0) AS f",
+        column: "failed",
+        sum: "sumIf(count, failed = 1)",
+        again: "sum",
+        name: "f",
     },
-    Need { of: banded, inner: "sumIf(count, band = 1) AS good0", outer: "sum(good0) AS b1" },
-    Need { of: banded, inner: "sumIf(count, band = 2) AS middle0", outer: "sum(middle0) AS b2" },
-    Need { of: banded, inner: "sumIf(count, band = 3) AS poor0", outer: "sum(poor0) AS b3" },
+    Need { of: banded, column: "band", sum: "sumIf(count, band = 1)", again: "sum", name: "good" },
+    Need { of: banded, column: "band", sum: "sumIf(count, band = 2)", again: "sum", name: "middle" },
+    Need { of: banded, column: "band", sum: "sumIf(count, band = 3)", again: "sum", name: "poor" },
 ];
+
+fn needs<'a>(ask: &'a Ask<'_>) -> impl Iterator<Item = &'static Need> + 'a {
+    NEEDS.iter().filter(|need| ask.measures.iter().any(|measure| (need.of)(measure)))
+}
+
+/// What is read of the rows of both sides, beside the groups and the count.
+fn columns(ask: &Ask<'_>) -> Vec<&'static str> {
+    let kind = ask.measures.iter().any(|measure| matches!(measure, Measure::CountKind(_))).then_some("kind");
+    let mut columns: Vec<_> = kind.into_iter().chain(needs(ask).map(|need| need.column)).collect();
+    columns.dedup();
+    columns
+}
 
 fn banded(measure: &Measure) -> bool {
     use Measure::{Good, GoodShare, NeedsImprovement, NeedsImprovementShare, Poor, PoorShare};
@@ -138,11 +278,6 @@ fn banded(measure: &Measure) -> bool {
 fn keys_of(sql: &mut Sql, keys: usize) {
     list(sql, 0..keys);
     sql.push(if keys > 0 { ", " } else { "" });
-}
-
-/// What is read of the rows of both sides, beside the groups.
-fn needs_kind(ask: &Ask<'_>) -> bool {
-    ask.measures.iter().any(|measure| matches!(measure, Measure::CountKind(_)))
 }
 
 fn rolled(sql: &mut Sql, ask: &Ask<'_>, cube: Cube, cover: &Cover) -> Result<(), QueryError> {
@@ -165,8 +300,10 @@ fn rolled_in(sql: &mut Sql, ask: &Ask<'_>, cube: Cube, table: From, ranges: &[Ra
         Cube::Routes | Cube::Clients => "toUnixTimestamp(toDateTime(day, 'UTC')) * 1000",
     };
     ask.push_keys(sql, time, group)?;
-    sql.push(if needs_kind(ask) { "kind, " } else { "" });
-    sql.push("bucket, failed, band, count, total, low, high");
+    for column in columns(ask) {
+        sql.push(column).push(", ");
+    }
+    sql.push("count");
     tenant(sql, table, ask.selection.scope, ask.selection.project)?;
     sql.push(" AND (");
     for (n, range) in ranges.iter().enumerate() {
@@ -185,12 +322,24 @@ fn rolled_in(sql: &mut Sql, ask: &Ask<'_>, cube: Cube, table: From, ranges: &[Ra
 fn rest(sql: &mut Sql, ask: &Ask<'_>, ranges: &[Range<i64>]) -> Result<(), QueryError> {
     sql.push("SELECT ");
     ask.push_keys(sql, "toUnixTimestamp64Milli(time)", group)?;
-    sql.push(if needs_kind(ask) { "kind, " } else { "" });
-    sql.push(bucket::SQL).push(" AS bucket, toUInt8(failure != '') AS failed, toUInt8(multiIf(");
-    for (band, number) in [(Band::Good, "1"), (Band::NeedsImprovement, "2"), (Band::Poor, "3")] {
-        in_band(sql, band).push(", ").push(number).push(", ");
+    for column in columns(ask) {
+        match column {
+            "bucket" => sql.push(bucket::SQL),
+            "failed" => sql.push("toUInt8(failure != '')"),
+            "total" => sql.push("if(isFinite(value), value * weight, 0)"),
+            "low" | "high" => sql.push("value"),
+            "band" => {
+                sql.push("toUInt8(multiIf(");
+                for (band, number) in [(Band::Good, "1"), (Band::NeedsImprovement, "2"), (Band::Poor, "3")] {
+                    in_band(sql, band).push(", ").push(number).push(", ");
+                }
+                sql.push("0))")
+            }
+            same => sql.push(same),
+        };
+        sql.push(" AS ").push(column).push(", ");
     }
-    sql.push("0)) AS band, toFloat64(weight) AS count, if(isFinite(value), value * weight, 0) AS total, value AS low, value AS high");
+    sql.push("toFloat64(weight) AS count");
     matching_any(sql, &ask.selection, ranges)?;
     ask.push_choice(sql, operand)
 }
@@ -202,17 +351,17 @@ fn push_measure(sql: &mut Sql, n: usize, measure: &Measure, ask: &Ask<'_>) -> Re
         Measure::Rate => sql.push("c / ").bind(Value::Float(ask.minutes())),
         Measure::Sum => sql.push("if(n = 0, NULL, t)"),
         Measure::Avg => sql.push("if(n = 0, NULL, t / n)"),
-        Measure::Min => sql.push("low"),
-        Measure::Max => sql.push("high"),
+        Measure::Min => sql.push("lowest"),
+        Measure::Max => sql.push("highest"),
         Measure::Failures => sql.push("toUInt64(round(f))"),
         Measure::FailureRate => sql.push("f / c"),
-        Measure::Good => sql.push("toUInt64(round(b1))"),
-        Measure::NeedsImprovement => sql.push("toUInt64(round(b2))"),
-        Measure::Poor => sql.push("toUInt64(round(b3))"),
-        Measure::GoodShare => sql.push("b1 / (b1 + b2 + b3)"),
-        Measure::NeedsImprovementShare => sql.push("b2 / (b1 + b2 + b3)"),
-        Measure::PoorShare => sql.push("b3 / (b1 + b2 + b3)"),
-        Measure::CountKind(_) => sql.numbered("toUInt64(round(k", n).push("))"),
+        Measure::Good => sql.push("toUInt64(round(good))"),
+        Measure::NeedsImprovement => sql.push("toUInt64(round(middle))"),
+        Measure::Poor => sql.push("toUInt64(round(poor))"),
+        Measure::GoodShare => sql.push("good / (good + middle + poor)"),
+        Measure::NeedsImprovementShare => sql.push("middle / (good + middle + poor)"),
+        Measure::PoorShare => sql.push("poor / (good + middle + poor)"),
+        Measure::CountKind(_) => sql.numbered("toUInt64(round(k_", n).push("))"),
         Measure::Histogram => sql.push("(hb, hc)"),
         Measure::Apdex(_) => {
             let target = measure.apdex_target().ok_or_else(|| QueryError::Invalid("apdex takes its target in ms: apdex:500".into()))?;
@@ -220,10 +369,9 @@ fn push_measure(sql: &mut Sql, n: usize, measure: &Measure, ask: &Ask<'_>) -> Re
             up_to(sql, target).push(" + ");
             up_to(sql, target * 4.0).push(") / 2 / n)")
         }
-        other => match level(other) {
-            Some(level) => percentile(sql, level),
-            None => return Err(QueryError::Invalid(format!("{other} cannot be computed"))),
-        },
+        // Filled in afterwards.
+        other if level(other).is_some() => sql.push("NULL"),
+        other => return Err(QueryError::Invalid(format!("{other} cannot be computed"))),
     };
     Ok(())
 }
@@ -236,28 +384,29 @@ fn up_to(sql: &mut Sql, value: f64) -> &mut Sql {
     sql.push(", c, b = ").bind(Value::Integer(bucket.into())).push(", c * ").bind(Value::Float(within)).push(", 0), hb, hc))")
 }
 
-fn percentile(sql: &mut Sql, level: f64) -> &mut Sql {
-    // `r`: the two ranks. `i`: the bucket of a rank. `w`: where in it, 0 to 1.
-    sql.push("if(n = 0, NULL, arrayReduce('sum', arrayMap((r, share) -> share * arrayMap(i -> arrayMap(w -> ");
-    sql.push("multiIf(hb[i] = 0, 0, hb[i] > 0, exp2((hb[i] - 13000 + w) / 12), -exp2((-hb[i] - 13000 + 1 - w) / 12)), ");
-    sql.push("[least(1, greatest(0, (r + 0.5 - hs[i] + hc[i]) / hc[i]))])[1], ");
-    sql.push("[if(arrayFirstIndex(s -> s > r, hs) = 0, length(hs), arrayFirstIndex(s -> s > r, hs))])[1], ");
-    let rank = |sql: &mut Sql, round: &'static str| {
-        sql.push(round).push("(greatest(0, ").bind(Value::Float(level)).push(" * (n - 1)))");
-    };
-    sql.push("[");
-    rank(sql, "floor");
-    sql.push(", ");
-    rank(sql, "ceil");
-    // The share of the upper one is how far the exact rank is from the lower one.
-    let fraction = |sql: &mut Sql| {
-        sql.push("(greatest(0, ").bind(Value::Float(level)).push(" * (n - 1)) - ");
-        rank(sql, "floor");
-        sql.push(")");
-    };
-    sql.push("], [1 - ");
-    fraction(sql);
-    sql.push(", ");
-    fraction(sql);
-    sql.push("])))")
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spread(values: &[f64]) -> Vec<Bucket> {
+        let bucket = |value: &f64| {
+            let (lower, upper) = bucket::bounds(bucket::of(*value)).unwrap();
+            Bucket { lower, upper, count: 1.0 }
+        };
+        values.iter().map(bucket).collect()
+    }
+
+    #[test]
+    fn a_percentile_lies_between_two_ranks_and_within_their_buckets() {
+        let near = |found: Option<f64>, exact: f64| (found.unwrap() - exact).abs() <= exact.abs() * 0.03;
+        assert!(near(percentile(&spread(&[100.0, 1_000.0]), 0.5), 550.0));
+        assert!(near(percentile(&spread(&[100.0, 1_000.0]), 0.75), 775.0));
+        assert!(near(percentile(&spread(&[-8.0, -4.0, 0.0, 4.0, 100.0]), 0.25), -4.0));
+        assert_eq!(percentile(&spread(&[-8.0, 0.0, 7.0]), 0.5), Some(0.0));
+        assert!(near(percentile(&spread(&[7.0]), 0.99), 7.0));
+        assert_eq!(percentile(&[], 0.5), None);
+        // A thousand values spread over one bucket in log space.
+        let many = [Bucket { lower: 100.0, upper: 106.0, count: 1_000.0 }];
+        assert!((percentile(&many, 0.5).unwrap() - 100.0 * 1.06_f64.sqrt()).abs() < 0.01);
+    }
 }

@@ -154,7 +154,9 @@ impl Rollups {
 
     /// Writes down what the rollups of the day hold now.
     async fn record(&self, day: &Dirty, frozen: Vec<String>, begin: Instant) -> Result<()> {
-        let mut sql = Sql::new("INSERT INTO rollup_state (day, until, rows, block, definition, expired, frozen, stored, built, took_ms) SELECT toDate(");
+        let mut sql = Sql::new(
+            "INSERT INTO rollup_state (day, until, rows, block, definition, expired, frozen, stored, built, took_ms) SELECT toDate(",
+        );
         sql.bind(Value::Integer(day.day)).push("), toDateTime(").bind(Value::Integer(day.until / 1_000)).push(", 'UTC'), ");
         let Signature { rows, block } = day.signature;
         sql.bind(Value::Integer(i64::try_from(rows).unwrap_or(i64::MAX))).push(", ").bind(Value::Integer(block)).push(", ");

@@ -71,8 +71,7 @@ impl Rollups {
             "SELECT toUInt32(partition), sum(rows) FROM system.parts WHERE active AND database = currentDatabase() \
             AND startsWith(table, 'rollup_month_') GROUP BY partition",
         );
-        let copies: BTreeMap<u32, u64> =
-            self.connection.ask::<(u32, u64)>(&self.client().await?, &sql).await?.data.into_iter().collect();
+        let copies: BTreeMap<u32, u64> = self.connection.ask::<(u32, u64)>(&self.client().await?, &sql).await?.data.into_iter().collect();
         Ok(stale(months, &copies))
     }
 
