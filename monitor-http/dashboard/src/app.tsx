@@ -2,7 +2,7 @@ import { useSignalEffect } from '@preact/signals';
 import type { ComponentType } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import { ApiError, ask, getProjects, needsToken } from './api/client.ts';
-import { anyEvent, anyInRange } from './api/queries/common.ts';
+import { anyEvent, viewsYesterday } from './api/queries/common.ts';
 import { countOf, rowsOf } from './api/table.ts';
 import type { Project } from './api/types.ts';
 import { t } from './i18n/frame.ts';
@@ -57,16 +57,14 @@ function ProjectView({ current: { id, ...current } }: { current: Project }) {
   );
 }
 
-/** A look at the last hours is cheap, and nearly always enough. */
-const RECENT = 2 * 3_600_000;
-
 /** Whether the project never had an event. While it is so it is asked often: the first event should switch the page by itself. */
 function useEmpty(id: string): boolean {
   const [isEmpty, setEmpty] = useState(false);
   const { data } = useResource(`empty ${id}`, async (signal) => {
     const now = Date.now();
     try {
-      if (countOf(rowsOf(await ask(anyInRange(id, { from: now - RECENT, to: now + RECENT }), signal))[0], 'count') > 0) return false;
+      // A look at one day is cheap, and nearly always enough.
+      if (countOf(rowsOf(await ask(viewsYesterday(id, now), signal))[0], 'count') > 0) return false;
       return countOf(rowsOf(await ask(anyEvent(id, now), signal))[0], 'count') === 0;
     } catch (error) {
       // Too much to count is not empty.

@@ -29,7 +29,7 @@ const sent = <T,>(query: T): T => JSON.parse(JSON.stringify(query)) as T;
 
 describe('questions keep to the contract and find something', () => {
   const tables = {
-    issueCourse: errors.issueCourse(scope, window), issueTrend: errors.issueTrend(scope, window, TYPE_ERROR), releaseCourse: errors.releaseCourse(everything, window),
+    issueCourse: errors.issueCourse(scope, window), issueTrend: errors.issueTrend(scope, window, TYPE_ERROR),
     client: errors.issueBreakdown(scope, window, TYPE_ERROR, errors.BREAKDOWN_SETS[0]), place: errors.issueBreakdown(scope, window, TYPE_ERROR, errors.BREAKDOWN_SETS[1]),
     tag: errors.issueBreakdown(scope, window, TYPE_ERROR, ['tags.tenant']),
     requestTotals: requests.requestTotals({ ...scope, compare: true }, window), requestCourse: requests.requestCourse(scope, window), requestOutcomes: requests.requestOutcomes(scope, window),

@@ -4,8 +4,10 @@ import { runQuery } from '../mock/query.mjs';
 // @ts-expect-error the mock is plain JavaScript
 import { history } from '../mock/data.mjs';
 import * as common from '../src/api/queries/common.ts';
+import * as behaviour from '../src/api/queries/behaviour.ts';
 import * as overview from '../src/api/queries/overview.ts';
 import * as performance from '../src/api/queries/performance.ts';
+import * as requests from '../src/api/queries/requests.ts';
 import { binsOf, countOf, groupedBy, moved, previousOf, rowsOf, seriesOf, totalsBy } from '../src/api/table.ts';
 import { earlier, stepsOf, windowOf } from '../src/lib/range.ts';
 import { NO_FILTERS } from '../src/state/url.ts';
@@ -22,11 +24,11 @@ describe('questions', () => {
   const comparing = { ...scope, compare: true };
   const all = {
     traffic: overview.traffic(scope, window), before: overview.trafficBefore(comparing, window)!, people: overview.people(comparing, window), peopleCourse: overview.peopleCourse(scope, window), vitals: overview.vitals(comparing, window),
-    vitalCourse: overview.vitalCourse(scope, window), releases: overview.releases(scope, window),
-    percentileCourse: performance.percentileCourse(scope, window, 'LCP'), spread: performance.spread(scope, window, 'INP'), routeVitals: performance.routeVitals(scope, window),
+    vitalCourse: overview.vitalCourse(scope, window), releases: common.releases(scope, window),
+    percentileCourse: performance.percentileCourse(scope, window), spread: performance.spread(scope, window, 'INP'), routeVitals: performance.routeVitals(scope, window),
     poorTargets: performance.poorTargets(scope, window, 'LCP'), loads: performance.loads(scope, window),
     ...Object.fromEntries(performance.BREAKDOWNS.map((field) => [field, performance.breakdown(scope, window, 'LCP', field)])),
-    filterOptions: common.filterOptions('shop', window, 'release'), anyInRange: common.anyInRange('shop', window), anyEvent: common.anyEvent('shop', NOW),
+    filterOptions: common.filterOptions('shop', window, 'release'), viewsYesterday: common.viewsYesterday('shop', NOW), anyEvent: common.anyEvent('shop', NOW),
   };
   it.each(Object.entries(all))('%s keeps to the contract and finds something', (_, query) => {
     expect(runQuery(events, JSON.parse(JSON.stringify(query))).rows.length).toBeGreaterThan(0);
@@ -37,6 +39,22 @@ describe('questions', () => {
       { field: 'route', op: 'in', values: ['/search', '/'] }, { field: 'release', op: 'in', values: ['1.4.0'] }, { field: 'attributes.plan', op: 'in', values: ['pro'] },
     ]);
     expect(all.people.filters).toEqual(common.filtersOf(scope.filters));
+  });
+
+  it('of releases are about all visitors of the environment, and keep the largest when there are too many', () => {
+    const query = common.releases({ ...scope, filters: { ...scope.filters, environment: ['production'] } }, window);
+    expect(query.filters).toEqual([{ field: 'environment', op: 'in', values: ['production'] }]);
+    expect(query).toMatchObject({ step: window.step, order_by: { column: 'count', descending: true }, limit: 2_000 });
+  });
+
+  it('whether there is anything look at a whole day that is over', () => {
+    const { from, to } = common.viewsYesterday('shop', NOW);
+    expect([from, to].map((time) => new Date(time).toISOString())).toEqual(['2024-11-19T00:00:00.000Z', '2024-11-20T00:00:00.000Z']);
+  });
+
+  it('ask for what no sample and no rollup can tell only where the service has it worked out', () => {
+    expect(requests.slowestFiles(scope, window).measures).not.toContain('max');
+    for (const query of [behaviour.viewTotals(scope, window), behaviour.viewSeries(scope, window)]) expect(query.measures).toEqual(['count']);
   });
 
   it('ask for the period before only when the viewer compares and there can be one', () => {
@@ -77,7 +95,8 @@ describe('answers', () => {
   it('of a histogram are bins, and what is none is left out', () => {
     const row = rowsOf(runQuery(events, performance.spread(everything, window, 'LCP')))[0];
     const bins = binsOf(row);
-    expect(bins.reduce((sum, [, , count]) => sum + count, 0)).toBe(countOf(row, 'count'));
+    const [total] = rowsOf(runQuery(events, { ...performance.spread(everything, window, 'LCP'), measures: ['count'] }));
+    expect(bins.reduce((sum, [, , count]) => sum + count, 0)).toBe(countOf(total, 'count'));
     for (const [lower, upper] of bins) expect(upper / lower).toBeCloseTo(2 ** (1 / 12), 6);
     expect(binsOf({ histogram: [[1, 2, 3], [1, null, 3], 'x', [4]] })).toEqual([[1, 2, 3]]);
   });

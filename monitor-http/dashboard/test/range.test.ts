@@ -1,5 +1,5 @@
-import { expect, it } from 'vitest';
-import { PRESETS, earlier, isPartial, refreshEvery, stepFor, stepsOf, windowOf, type Preset } from '../src/lib/range.ts';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { PRESETS, earlier, isPartial, refreshEvery, stepFor, stepsOf, windowOf, zoneAt, type Preset } from '../src/lib/range.ts';
 
 const NOW = 1_732_096_812_345;
 
@@ -25,6 +25,56 @@ it('days begin at midnight where the viewer is', () => {
   expect(isPartial({ ...window, to: window.from + 48 * HOUR })).toBe(false);
 });
 
+describe('what ends now begins', () => {
+  afterEach(() => { vi.unstubAllEnvs(); });
+  /** The window of somebody who lives there. */
+  function windowIn(place: string, preset: Preset, now: string) {
+    vi.stubEnv('TZ', place);
+    return windowOf({ preset }, Date.parse(now));
+  }
+  const begin = ({ from }: { from: number }) => new Date(from).toISOString().replace(':00.000Z', '');
+  const HOURLY = ['24h', '7d'] as const;
+  const DAILY = ['30d', '90d'] as const;
+
+  it('at whole hours and at midnight in Berlin', () => {
+    const now = '2024-11-20T18:46:12+01:00';
+    expect(HOURLY.map((preset) => begin(windowIn('Europe/Berlin', preset, now)))).toEqual(['2024-11-19T17:00', '2024-11-13T17:00']);
+    expect(DAILY.map((preset) => begin(windowIn('Europe/Berlin', preset, now)))).toEqual(['2024-10-20T23:00', '2024-08-21T23:00']);
+  });
+
+  it.each([['Asia/Kolkata', '+05:30', '18:30'], ['Asia/Kathmandu', '+05:45', '18:15'], ['America/St_Johns', '-03:30', '03:30']])(
+    'at whole hours of UTC in %s (%s), for steps of hours, and days at its midnight', (place, offset, midnight) => {
+      const now = `2024-11-20T18:46:12${offset}`;
+      for (const preset of HOURLY) {
+        const window = windowIn(place, preset, now);
+        expect(Number.isInteger(window.zone / HOUR)).toBe(true);
+        for (const time of [window.from, ...stepsOf(window)]) expect(time % HOUR).toBe(0);
+        expect(stepsOf(window)[0]).toBe(window.from);
+        expect(Date.parse(now) - window.from).toBeGreaterThanOrEqual(PRESETS[preset]);
+        expect(Date.parse(now) - window.from).toBeLessThan(PRESETS[preset] + window.step);
+      }
+      for (const preset of DAILY) {
+        const window = windowIn(place, preset, now);
+        expect(window.zone).toBe(zoneAt(Date.parse(now)));
+        for (const time of [window.from, ...stepsOf(window)]) expect(new Date(time).toISOString().slice(11, 16)).toBe(midnight);
+      }
+    });
+
+  it('at whole hours over a change of clocks, and days keep the midnight of today', () => {
+    // Berlin left summer time on 27 October at 03:00.
+    expect(begin(windowIn('Europe/Berlin', '24h', '2024-10-27T12:10:00+01:00'))).toBe('2024-10-26T11:00');
+    const window = windowIn('Europe/Berlin', '30d', '2024-11-05T12:10:00+01:00');
+    expect([zoneAt(window.from), window.zone]).toEqual([2 * HOUR, HOUR]);
+    expect(begin(window)).toBe('2024-10-05T23:00');
+    expect(stepsOf(window).length).toBe(31);
+    for (const time of stepsOf(window)) expect((time + HOUR) % (24 * HOUR)).toBe(0);
+  });
+
+  it('at a step of minutes when it is short', () => {
+    expect((['15m', '1h', '6h'] as const).map((preset) => begin(windowIn('Asia/Kathmandu', preset, '2024-11-20T18:46:12+05:45')))).toEqual(['2024-11-20T12:46', '2024-11-20T12:01', '2024-11-20T07:00']);
+  });
+});
+
 it('the window before is whole steps earlier, and there is none before 1970', () => {
   for (const preset of Object.keys(PRESETS) as Preset[]) {
     const window = windowOf({ preset }, NOW, 0);
@@ -40,8 +90,10 @@ it('from a day on steps are whole hours, from three weeks on whole days: what th
   for (const preset of ['30d', '90d'] as const) expect(windowOf({ preset }, NOW, 0).step % (24 * HOUR)).toBe(0);
 });
 
-it('a fixed range is asked for exactly', () => {
+it('a fixed range is asked for exactly, its steps those of the viewer', () => {
   expect(windowOf({ from: 1_000_500, to: 1_060_000 }, NOW)).toMatchObject({ from: 1_000_500, to: 1_060_000 });
+  const days = { from: NOW - 40 * HOUR, to: NOW };
+  expect(windowOf(days, NOW, 5.5 * HOUR)).toEqual({ ...days, step: HOUR, zone: 5.5 * HOUR });
 });
 
 it('steps are named as the server names them, the one that holds the start included', () => {

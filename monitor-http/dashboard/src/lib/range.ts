@@ -13,7 +13,7 @@ export interface TimeWindow {
   from: number;
   to: number;
   step: number;
-  /** How far the viewer's zone is ahead of UTC, ms: steps begin at its midnight. */
+  /** How far the zone of the steps is ahead of UTC, ms: they begin at its midnight, and days are those of the viewer. */
   zone: number;
 }
 
@@ -41,12 +41,16 @@ export function zoneAt(time: number): number {
 
 const floor = (time: number, step: number, zone: number) => Math.floor((time + zone) / step) * step - zone;
 
-/** The window to ask for at `now`. It begins on a step, so that the first bar of a chart is a whole one. */
+/**
+ * The window to ask for at `now`. What ends now begins on a step, so that the first bar of a chart is a whole one, and that from a day on
+ * the service finds all of it but the present hour among the hours it keeps worked out. What was typed is asked for as it was typed.
+ */
 export function windowOf(range: Range, now: number, zone = zoneAt('preset' in range ? now : Math.min(range.to, 8.64e15))): TimeWindow {
   const step = stepFor(rangeLength(range), 100);
-  const to = 'preset' in range ? now : range.to;
-  const from = 'preset' in range ? Math.max(0, floor(to - PRESETS[range.preset], step, zone)) : range.from;
-  return { from, to, step, zone };
+  if (!('preset' in range)) return { from: range.from, to: range.to, step, zone };
+  // Those hours are whole ones of UTC. In Kolkata, half an hour off, steps of hours begin at half past; days begin at midnight all the same.
+  const stepZone = step >= HOUR && step < DAY ? Math.floor(zone / HOUR) * HOUR : zone;
+  return { from: Math.max(0, floor(now - PRESETS[range.preset], step, stepZone)), to: now, step, zone: stepZone };
 }
 
 /**

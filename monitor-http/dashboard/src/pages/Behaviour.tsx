@@ -1,5 +1,6 @@
 import { useMemo } from 'preact/hooks';
 import { LIST_ROWS, formatStep, parseStep, topElements, topPages, topReferrers, viewSeries, viewTotals, type Funnel as FunnelShape, type Step } from '../api/queries/behaviour.ts';
+import { people, peopleCourse } from '../api/queries/overview.ts';
 import { countOf, seriesOf, textOf, type Row } from '../api/table.ts';
 import { Chart } from '../charts/Chart.tsx';
 import type { ChartSpec } from '../charts/spec.ts';
@@ -8,7 +9,7 @@ import { formatCount, formatDuration, ratio } from '../lib/format.ts';
 import { isPartial } from '../lib/range.ts';
 import { setParam, view, change } from '../state/store.ts';
 import { paramOf, withParam } from '../state/url.ts';
-import { useQuery, type Answers } from '../state/use-query.ts';
+import { useQuery, type Answer, type Answers } from '../state/use-query.ts';
 import { Card, Empty, Loaded, Segments, Skeleton } from '../ui/bits.tsx';
 import { DataTable, type Column } from '../ui/DataTable.tsx';
 import { Funnel } from '../ui/Funnel.tsx';
@@ -56,7 +57,9 @@ function keepFunnel({ steps, hours, by }: FunnelShape): void {
 }
 
 function Traffic({ project }: { project: string }) {
-  const figures = useQuery(project, (scope, window) => ({ totals: viewTotals(scope, window), series: viewSeries(scope, window) }));
+  const figures = useQuery(project, (scope, window) => ({
+    views: viewTotals(scope, window), viewSeries: viewSeries(scope, window), people: people(scope, window), peopleCourse: peopleCourse(scope, window),
+  }));
   return (
     <>
       <Loaded of={figures} skeleton={<><Skeleton height={112} /><Skeleton height={320} /></>}>
@@ -68,43 +71,43 @@ function Traffic({ project }: { project: string }) {
   );
 }
 
-type Figures = Answers<'totals' | 'series'>;
+type Figures = Answers<'views' | 'viewSeries' | 'people' | 'peopleCourse'>;
 
 function Totals({ answers: { tables, times, window } }: { answers: Figures }) {
-  const row = tables.totals.rows[0];
-  const before = tables.totals.previous?.[0];
+  const { views, people: persons, viewSeries: viewRows, peopleCourse: crowd } = tables;
   // A line that ends in a step that has only begun would fall where nothing fell.
   const whole = isPartial(window) ? times.slice(0, -1) : times;
-  const changeOf = (column: string) => ({ value: countOf(row, column), before: before && countOf(before, column), format: formatCount });
-  const perSession = (of: Row | undefined) => ratio(countOf(of, 'count'), countOf(of, 'sessions'));
+  const changeOf = ({ rows, previous }: Answer, column: string) => ({ value: countOf(rows[0], column), before: previous && countOf(previous[0], column), format: formatCount });
+  const perSession = (rows: Row[], of: Row[]) => ratio(countOf(rows[0], 'count'), countOf(of[0], 'sessions'));
   const number = (value: number | null) => (value === null ? '–' : value.toFixed(1));
   return (
     <Tiles label={t('traffic')}>
-      <StatTile label={t('views')} value={formatCount(countOf(row, 'count'))} change={changeOf('count')} course={seriesOf(tables.series.rows, whole, 'count', 0)} href={eventsHref({ kinds: ['page_view'] })} />
-      <StatTile label={t('visitors')} value={formatCount(countOf(row, 'visitors'))} change={changeOf('visitors')} course={seriesOf(tables.series.rows, whole, 'visitors', 0)} tone="accent" />
-      <StatTile label={t('sessions')} value={formatCount(countOf(row, 'sessions'))} change={changeOf('sessions')} />
-      <StatTile label={t('viewsPerSession')} value={number(perSession(row))} change={{ value: perSession(row), before: before && perSession(before), format: number }} />
+      <StatTile label={t('views')} value={formatCount(countOf(views.rows[0], 'count'))} change={changeOf(views, 'count')} course={seriesOf(viewRows.rows, whole, 'count', 0)} href={eventsHref({ kinds: ['page_view'] })} />
+      <StatTile label={t('visitors')} value={formatCount(countOf(persons.rows[0], 'visitors'))} change={changeOf(persons, 'visitors')} course={seriesOf(crowd.rows, whole, 'visitors', 0)} tone="accent" />
+      <StatTile label={t('sessions')} value={formatCount(countOf(persons.rows[0], 'sessions'))} change={changeOf(persons, 'sessions')} course={seriesOf(crowd.rows, whole, 'sessions', 0)} />
+      <StatTile label={t('viewsPerSession')} value={number(perSession(views.rows, persons.rows))}
+        change={{ value: perSession(views.rows, persons.rows), before: views.previous && persons.previous && perSession(views.previous, persons.previous), format: number }} />
     </Tiles>
   );
 }
 
 function Course({ answers }: { answers: Figures }) {
   const spec = useMemo((): ChartSpec => {
-    const { tables: { series }, times, window } = answers;
+    const { tables: { viewSeries: viewRows, peopleCourse: crowd }, times, window } = answers;
     return {
       title: t('course'), times, step: window.step, partial: isPartial(window),
       panels: [
         {
           format: formatCount,
           series: [
-            { name: t('views'), kind: 'bar', color: 'views', values: seriesOf(series.rows, times, 'count', 0) },
-            { name: t('visitors'), kind: 'line', color: 'accent', values: seriesOf(series.rows, times, 'visitors', 0) },
+            { name: t('views'), kind: 'bar', color: 'views', values: seriesOf(viewRows.rows, times, 'count', 0) },
+            { name: t('visitors'), kind: 'line', color: 'accent', values: seriesOf(crowd.rows, times, 'visitors', 0) },
           ],
         },
       ],
     };
   }, [answers]);
-  return <Chart spec={spec} />;
+  return <Chart spec={spec} stats={[answers.tables.viewSeries.stats, answers.tables.peopleCourse.stats]} />;
 }
 
 const numeric = (id: string, label: string): Column<Row> => ({ id, label, num: true, value: (row) => countOf(row, id), cell: (row) => formatCount(countOf(row, id)) });

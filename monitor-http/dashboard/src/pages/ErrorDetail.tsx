@@ -1,8 +1,7 @@
 import { useEffect, useMemo, useState } from 'preact/hooks';
 import { ask, askEvents } from '../api/client.ts';
-import {
-  BREAKDOWN_COMBINATIONS, BREAKDOWN_SETS, issueBreakdown, issueEvents, issueRow, issueSessions, issueTrend, releaseCourse, type BreakdownField,
-} from '../api/queries/errors.ts';
+import { releases } from '../api/queries/common.ts';
+import { BREAKDOWN_COMBINATIONS, BREAKDOWN_SETS, issueBreakdown, issueEvents, issueRow, issueSessions, issueTrend, type BreakdownField } from '../api/queries/errors.ts';
 import { countOf, numberOf, rowsOf, seriesOf, textOf, totalsBy, type Row } from '../api/table.ts';
 import type { EventDocument, EventPage } from '../api/types.ts';
 import { Chart } from '../charts/Chart.tsx';
@@ -34,7 +33,7 @@ export function ErrorDetail({ project, fingerprint }: { project: string; fingerp
   const [client, place] = BREAKDOWN_SETS;
   const resource = useQuery(project, (scope, window) => ({
     issue: { path: 'query/issues', query: issueRow(scope, window, fingerprint) },
-    trend: issueTrend(scope, window, fingerprint), releases: releaseCourse(scope, window),
+    trend: issueTrend(scope, window, fingerprint), releases: releases(scope, window),
     client: issueBreakdown(scope, window, fingerprint, client), place: issueBreakdown(scope, window, fingerprint, place),
     sessions: { path: 'query/sessions', query: issueSessions(scope, window, fingerprint) },
   }));

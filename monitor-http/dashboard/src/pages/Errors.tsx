@@ -1,5 +1,6 @@
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
-import { ISSUE_ORDERS, ISSUE_ROWS, issueCourse, issueList, releaseCourse, type IssueOrder } from '../api/queries/errors.ts';
+import { releases } from '../api/queries/common.ts';
+import { ISSUE_ORDERS, ISSUE_ROWS, issueCourse, issueList, type IssueOrder } from '../api/queries/errors.ts';
 import { countOf, numberOf, numbersOf, seriesOf, textOf, type Row } from '../api/table.ts';
 import type { IssueStatus } from '../api/types.ts';
 import { Chart } from '../charts/Chart.tsx';
@@ -34,7 +35,7 @@ export function Errors({ project }: { project: string }) {
   const order: IssueOrder = ISSUE_ORDERS.find((name) => name === sort) ?? 'count';
   const resource = useQuery(project, (scope, window) => ({
     issues: { path: 'query/issues', query: issueList(scope, window, { status: CHOICES[choice], search, order }) },
-    course: issueCourse(scope, window), releases: releaseCourse(scope, window),
+    course: issueCourse(scope, window), releases: releases(scope, window),
   }));
   const decisions = useDecisions(project, resource.reload);
   return (

@@ -1,5 +1,6 @@
 import { useMemo } from 'preact/hooks';
-import { people, peopleCourse, releases, traffic, trafficBefore, vitalCourse, vitals } from '../api/queries/overview.ts';
+import { releases } from '../api/queries/common.ts';
+import { people, peopleCourse, traffic, trafficBefore, vitalCourse, vitals } from '../api/queries/overview.ts';
 import { countOf, moved, numberOf, seriesOf, type Row } from '../api/table.ts';
 import { Chart } from '../charts/Chart.tsx';
 import type { ChartSpec, Mark } from '../charts/spec.ts';

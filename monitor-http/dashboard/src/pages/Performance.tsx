@@ -1,6 +1,6 @@
 import { useMemo } from 'preact/hooks';
 import { askEvents } from '../api/client.ts';
-import { vitalCourse, vitals } from '../api/queries/overview.ts';
+import { vitals } from '../api/queries/overview.ts';
 import { BREAKDOWNS, breakdown, latestLoads, loads, percentileCourse, poorTargets, routeVitals, spread, type Breakdown } from '../api/queries/performance.ts';
 import { binsOf, countOf, groupedBy, numberOf, seriesOf, textOf, type Row } from '../api/table.ts';
 import { Chart } from '../charts/Chart.tsx';
@@ -14,7 +14,7 @@ import { meanPhases, type Phase } from '../lib/phases.ts';
 import { isPartial, rangeKey, windowOf } from '../lib/range.ts';
 import { change, setParam, view } from '../state/store.ts';
 import { paramOf, withFilter, type Filters } from '../state/url.ts';
-import { useQuery } from '../state/use-query.ts';
+import { useQuery, type Answers } from '../state/use-query.ts';
 import { useResource } from '../state/use-resource.ts';
 import { BandBar } from '../ui/BandBar.tsx';
 import { Card, Empty, Loaded, Skeleton, VitalValue } from '../ui/bits.tsx';
@@ -26,12 +26,16 @@ import { Waterfall, type WaterfallRow } from '../ui/Waterfall.tsx';
 
 export function Performance({ project }: { project: string }) {
   const name = view.value.vital;
+  const figures = useQuery(project, (scope, window) => ({ vitals: vitals(scope, window), course: percentileCourse(scope, window) }));
   return (
     <>
       <h1 class="sr">{common('performance')}</h1>
       <div class="stack">
-        <Strip project={project} />
-        <Course project={project} name={name} />
+        <Loaded of={figures} skeleton={<Skeleton height={190} />}>{(answers) => <Strip answers={answers} />}</Loaded>
+        <div class="two-thirds">
+          <Loaded of={figures} skeleton={<Skeleton height={340} />}>{(answers) => <Course answers={answers} name={name} />}</Loaded>
+          <Spread project={project} name={name} />
+        </div>
         <div class="halves">
           <ByField project={project} name={name} />
           <Loads project={project} />
@@ -42,43 +46,43 @@ export function Performance({ project }: { project: string }) {
   );
 }
 
-function Strip({ project }: { project: string }) {
-  const resource = useQuery(project, (scope, window) => ({ vitals: vitals(scope, window), course: vitalCourse(scope, window) }));
-  return (
-    <Loaded of={resource} skeleton={<Skeleton height={190} />}>
-      {({ tables, times, window }) => <VitalStrip rows={tables.vitals.rows} previous={tables.vitals.previous} course={tables.course.rows} times={isPartial(window) ? times.slice(0, -1) : times} />}
-    </Loaded>
-  );
+type Figures = Answers<'vitals' | 'course'>;
+
+function Strip({ answers: { tables, times, window } }: { answers: Figures }) {
+  return <VitalStrip rows={tables.vitals.rows} previous={tables.vitals.previous} course={tables.course.rows} times={isPartial(window) ? times.slice(0, -1) : times} />;
 }
 
-function Course({ project, name }: { project: string; name: VitalName }) {
-  const resource = useQuery(project, (scope, window) => ({ course: percentileCourse(scope, window, name), spread: spread(scope, window, name) }));
+function Course({ answers, name }: { answers: Figures; name: VitalName }) {
   const written = language.value;
-  const { data } = resource;
-  const spec = useMemo((): ChartSpec | null => data ? {
-    title: t('percentiles', { name }), times: data.times, step: data.window.step, partial: isPartial(data.window),
+  const spec = useMemo(() => courseOf(answers, name), [answers, name, written]);
+  return <Chart spec={spec} height={290} stats={[answers.tables.course.stats]} actions={<EventsLink kinds={['vital']} filters={{ name: [name] }} class="more">{common('eventsPage')}</EventsLink>} />;
+}
+
+function courseOf({ tables, times, window }: Figures, name: VitalName): ChartSpec {
+  const rows = tables.course.rows.filter((row) => row['name'] === name);
+  return {
+    title: t('percentiles', { name }), times, step: window.step, partial: isPartial(window),
     panels: [
       {
         weight: 2.4, format: (value) => formatVital(name, value), ...(name !== 'CLS' && { tick: formatDurationTick }),
         series: [
-          { name: t('p50'), kind: 'line', color: 'c6', values: seriesOf(data.tables.course.rows, data.times, 'p50', null) },
-          { name: t('p75'), kind: 'line', color: 'accent', values: seriesOf(data.tables.course.rows, data.times, 'p75', null) },
-          { name: t('p95'), kind: 'line', color: 'c5', values: seriesOf(data.tables.course.rows, data.times, 'p95', null) },
+          { name: t('p50'), kind: 'line', color: 'c6', values: seriesOf(rows, times, 'p50', null) },
+          { name: t('p75'), kind: 'line', color: 'accent', values: seriesOf(rows, times, 'p75', null) },
+          { name: t('p95'), kind: 'line', color: 'c5', values: seriesOf(rows, times, 'p95', null) },
         ],
         limits: limitsOf(name),
       },
-      { weight: 0.6, format: formatCount, series: [{ name: t('samples'), kind: 'bar', color: 'requests', values: seriesOf(data.tables.course.rows, data.times, 'count', 0) }] },
+      { weight: 0.6, format: formatCount, series: [{ name: t('samples'), kind: 'bar', color: 'requests', values: seriesOf(rows, times, 'count', 0) }] },
     ],
-  } : null, [data, name, written]);
+  };
+}
+
+function Spread({ project, name }: { project: string; name: VitalName }) {
+  const resource = useQuery(project, (scope, window) => ({ spread: spread(scope, window, name) }));
   const vital = vitalByName(name);
   return (
     <Loaded of={resource} skeleton={<Skeleton height={340} />}>
-      {({ tables }) => (
-        <div class="two-thirds">
-          {spec && <Chart spec={spec} height={290} stats={[tables.course.stats]} actions={<EventsLink kinds={['vital']} filters={{ name: [name] }} class="more">{common('eventsPage')}</EventsLink>} />}
-          <Histogram title={t('spread', { name })} bins={binsOf(tables.spread.rows[0])} format={(value) => formatVital(name, value)} good={vital?.good} poor={vital?.poor} stats={[tables.spread.stats]} />
-        </div>
-      )}
+      {({ tables }) => <Histogram title={t('spread', { name })} bins={binsOf(tables.spread.rows[0])} format={(value) => formatVital(name, value)} good={vital?.good} poor={vital?.poor} stats={[tables.spread.stats]} />}
     </Loaded>
   );
 }

@@ -1,5 +1,5 @@
 import { useMemo } from 'preact/hooks';
-import { DRAWN_TYPES, ENDPOINT_ROWS, fileEvents, resourceCourse, resourceTypes, slowestFiles } from '../api/queries/requests.ts';
+import { ENDPOINT_ROWS, fileEvents, resourceCourse, resourceTypes, slowestFiles } from '../api/queries/requests.ts';
 import { countOf, groupedBy, numberOf, seriesOf, textOf, totalsBy, type Row } from '../api/table.ts';
 import type { Stats } from '../api/types.ts';
 import { Chart } from '../charts/Chart.tsx';
@@ -15,20 +15,29 @@ import { DataTable, type Column } from '../ui/DataTable.tsx';
 import { eventsHref } from '../ui/Link.tsx';
 import { DetailHead, Nothing, Search, SessionOf, Opened, Waiting, member, numberIn, openRow, shortTarget, useLatest } from '../ui/Opened.tsx';
 
-interface File {
+interface Durations {
   name: string;
-  target: string;
   count: number;
   p50: number | null;
   p75: number | null;
   p95: number | null;
+}
+
+/** Of what one type of resource took to load. */
+interface Type extends Durations {
   max: number | null;
 }
 
-const filesOf = (rows: readonly Row[]): File[] => rows.map((row) => ({
-  name: textOf(row, 'name'), target: textOf(row, 'target'), count: countOf(row, 'count'),
-  p50: numberOf(row, 'p50'), p75: numberOf(row, 'p75'), p95: numberOf(row, 'p95'), max: numberOf(row, 'max'),
-}));
+interface File extends Durations {
+  target: string;
+}
+
+/** The types whose course is drawn, the most frequent. Nearly every page loads some of each, so that few would leave out one or the other by chance. */
+const DRAWN_TYPES = 6;
+
+const durationsOf = (row: Row): Durations => ({ name: textOf(row, 'name'), count: countOf(row, 'count'), p50: numberOf(row, 'p50'), p75: numberOf(row, 'p75'), p95: numberOf(row, 'p95') });
+
+const DURATIONS: Column<Durations>[] = (['p50', 'p75', 'p95'] as const).map((id) => ({ id, label: id, num: true, value: (one) => one[id], cell: (one) => formatDuration(one[id]) }));
 
 /** What pages loaded, the second tab of the requests. */
 export function Resources({ project }: { project: string }) {
@@ -44,17 +53,12 @@ export function Resources({ project }: { project: string }) {
 
 function ResourceFigures({ project, answers }: { project: string; answers: Answers<'types' | 'course' | 'files'> }) {
   const { types, course, files } = answers.tables;
-  const typed = useMemo(() => filesOf(types.rows), [types]);
-  const durations: Column<File>[] = [
-    { id: 'p50', label: 'p50', num: true, value: (one) => one.p50, cell: (one) => formatDuration(one.p50) },
-    { id: 'p75', label: 'p75', num: true, value: (one) => one.p75, cell: (one) => formatDuration(one.p75) },
-    { id: 'p95', label: 'p95', num: true, value: (one) => one.p95, cell: (one) => formatDuration(one.p95) },
-    { id: 'max', label: t('max'), num: true, value: (one) => one.max, cell: (one) => formatDuration(one.max) },
-  ];
-  const typeColumns: Column<File>[] = [
+  const typed = useMemo(() => types.rows.map((row): Type => ({ ...durationsOf(row), max: numberOf(row, 'max') })), [types]);
+  const typeColumns: Column<Type>[] = [
     { id: 'name', label: t('type'), value: (one) => one.name, cell: (one) => one.name || t('unknown') },
     { id: 'count', label: t('loads'), num: true, value: (one) => one.count, cell: (one) => formatCount(one.count), href: (one) => eventsHref({ kinds: ['resource'], filters: { name: [one.name] } }) },
-    ...durations,
+    ...DURATIONS,
+    { id: 'max', label: t('max'), num: true, value: (one) => one.max, cell: (one) => formatDuration(one.max) },
   ];
   return (
     <>
@@ -62,7 +66,7 @@ function ResourceFigures({ project, answers }: { project: string; answers: Answe
         <Chart spec={useMemo(() => typesChart(answers), [answers])} stats={[course.stats]} height={260} />
         <Card title={t('resourceTypes')} stats={[types.stats]} class="list-card"><DataTable name={t('typesCaption')} rows={typed} columns={typeColumns} keyOf={(one) => one.name} sort="-count" /></Card>
       </div>
-      <Files project={project} rows={files.rows} stats={files.stats} durations={durations} />
+      <Files project={project} rows={files.rows} stats={files.stats} />
     </>
   );
 }
@@ -79,10 +83,10 @@ function typesChart({ window, times, tables }: Answers<'course'>): ChartSpec {
   };
 }
 
-function Files({ project, rows, stats, durations }: { project: string; rows: Row[]; stats: Stats; durations: Column<File>[] }) {
+function Files({ project, rows, stats }: { project: string; rows: Row[]; stats: Stats }) {
   const { search } = view.value;
   const text = search.toLowerCase();
-  const all = useMemo(() => filesOf(rows), [rows]);
+  const all = useMemo(() => rows.map((row): File => ({ ...durationsOf(row), target: textOf(row, 'target') })), [rows]);
   const found = useMemo(() => all.filter(({ name, target }) => `${name} ${target}`.toLowerCase().includes(text)), [all, text]);
   const [name, target] = view.value.params['open'] ?? [];
   const columns: Column<File>[] = [
@@ -91,7 +95,7 @@ function Files({ project, rows, stats, durations }: { project: string; rows: Row
     ) },
     { id: 'type', label: t('type'), value: (one) => one.name, cell: (one) => <span class="tag">{one.name || t('unknown')}</span> },
     { id: 'count', label: t('timesSlowest'), num: true, value: (one) => one.count, cell: (one) => formatCount(one.count), href: (one) => eventsHref({ kinds: ['resource'], filters: { name: [one.name], target: [one.target] } }) },
-    ...durations,
+    ...DURATIONS,
   ];
   return (
     <>

@@ -1,4 +1,5 @@
-// What the behaviour page asks: two questions for its figures, one for each of its lists, and one for each of its builders.
+// What the behaviour page asks: two questions for its figures beside those for people that the overview asks too, one for each of its lists,
+// and one for each of its builders.
 
 import type { TimeWindow } from '../../lib/range.ts';
 import type { Filter, FunnelQuery, FunnelStep, PathQuery, Query, RetentionQuery } from '../types.ts';
@@ -10,12 +11,13 @@ export const PATH_ROWS = 12;
 
 const VIEWS = ['page_view'];
 
+/** Not the visitors with them: who came in which hour is kept worked out, who did what in it is not, and every visit has page views. */
 export function viewTotals(scope: Scope, window: TimeWindow): Query {
-  return compared(scope, { ...within(scope, window), kinds: VIEWS, measures: ['count', 'visitors', 'sessions'] });
+  return compared(scope, { ...within(scope, window), kinds: VIEWS, measures: ['count'] });
 }
 
 export function viewSeries(scope: Scope, window: TimeWindow): Query {
-  return { ...within(scope, window), kinds: VIEWS, ...stepped(window), measures: ['count', 'visitors'] };
+  return { ...within(scope, window), kinds: VIEWS, ...stepped(window), measures: ['count'] };
 }
 
 /** Page views have no value, so the sum is that of the visible time. */

@@ -2,7 +2,7 @@
 
 import { VITAL_NAMES } from '../../lib/bands.ts';
 import type { TimeWindow } from '../../lib/range.ts';
-import { filteredFields, type Filters } from '../../state/url.ts';
+import { NO_FILTERS, filteredFields, type Filters } from '../../state/url.ts';
 import type { Filter, Query, Scoped } from '../types.ts';
 
 export interface Scope {
@@ -43,6 +43,17 @@ export function stepped(window: TimeWindow): Pick<Query, 'step' | 'zone_offset' 
   return { step: window.step, limit: MAX_LIMIT, ...(window.zone === 0 ? {} : { zone_offset: window.zone }) };
 }
 
+/** More than the steps of twenty releases over three months. The smallest are left out, which is where nobody had moved to the release yet. */
+const RELEASE_STEPS = 2_000;
+
+/** The page views of each release in each step: when a release came shows in them. Of all visitors, as a release is one for all, but an environment has its own. */
+export function releases({ project, filters: { environment } }: Scope, window: TimeWindow): Query {
+  return {
+    ...within({ project, filters: { ...NO_FILTERS, environment } }, window), ...stepped(window), kinds: ['page_view'], group_by: ['release'], measures: ['count'],
+    order_by: { column: 'count', descending: true }, limit: RELEASE_STEPS,
+  };
+}
+
 const OPTION_VALUES = 200;
 
 /** The values that a filter of the header offers, the most seen first. Asked when it is opened, without filters: a chosen release must not hide the others. */
@@ -53,12 +64,15 @@ export function filterOptions(project: string, window: { from: number; to: numbe
   };
 }
 
-/** Whether the range holds any event. */
-export function anyInRange(project: string, window: { from: number; to: number }): Query {
-  return { project, from: window.from, to: window.to, measures: ['count'] };
+const DAY = 86_400_000;
+
+/** Whether somebody came yesterday. A day of UTC that is over is a few rows for the service, the present one all of its events. */
+export function viewsYesterday(project: string, now: number): Query {
+  const today = now - (now % DAY);
+  return { project, from: today - DAY, to: today, kinds: ['page_view'], measures: ['count'] };
 }
 
 /** Whether the project ever had an event, as far back as one may ask. A day ahead, because browsers' clocks may run ahead. */
 export function anyEvent(project: string, now: number): Query {
-  return { project, from: now + 86_400_000 - MAX_RANGE, to: now + 86_400_000, measures: ['count'] };
+  return { project, from: now + DAY - MAX_RANGE, to: now + DAY, measures: ['count'] };
 }

@@ -1,5 +1,5 @@
-// What the errors pages ask. The list is two questions; the page of an issue asks for its row, its course, two sets of its
-// breakdowns, the releases of the time, a page of its events and the latest of its sessions.
+// What the errors pages ask, beside the releases of the time. The list is two questions; the page of an issue asks for its row, its course,
+// two sets of its breakdowns, a page of its events and the latest of its sessions.
 
 import type { TimeWindow } from '../../lib/range.ts';
 import type { EventsQuery, IssueQuery, IssueStatus, Query, SessionQuery } from '../types.ts';
@@ -37,11 +37,6 @@ export function issueRow(scope: Scope, window: TimeWindow, fingerprint: string):
 
 export function issueTrend(scope: Scope, window: TimeWindow, fingerprint: string): Query {
   return { ...within(scope, window, [is('fingerprint', fingerprint)]), ...stepped(window), kinds: ISSUE_KINDS, measures: ['count'] };
-}
-
-/** Page views of each release over the range: when a release came shows in them. */
-export function releaseCourse(scope: Scope, window: TimeWindow): Query {
-  return { ...within(scope, window), ...stepped(window), kinds: ['page_view'], group_by: ['release'], measures: ['count'], top: { n: 12, by: 'count' } };
 }
 
 /** Fields whose combinations are counted together: those of a set depend on each other, so that there are few combinations. */

@@ -1,5 +1,4 @@
 import { earlier, type TimeWindow } from '../../lib/range.ts';
-import { NO_FILTERS } from '../../state/url.ts';
 import type { Query } from '../types.ts';
 import { compared, stepped, vitalNames, within, type Scope } from './common.ts';
 
@@ -31,11 +30,4 @@ export function vitals(scope: Scope, window: TimeWindow): Query {
 
 export function vitalCourse(scope: Scope, window: TimeWindow): Query {
   return { ...within(scope, window, [vitalNames]), ...stepped(window), kinds: ['vital'], group_by: ['name'], measures: ['p75', 'count'] };
-}
-
-const RELEASES = 20;
-
-/** In which steps each of the larger releases was seen, whatever the filters: a release is one for all. */
-export function releases({ project }: Scope, window: TimeWindow): Query {
-  return { ...within({ project, filters: NO_FILTERS }, window), ...stepped(window), kinds: ['page_view'], group_by: ['release'], measures: ['count'], top: { n: RELEASES, by: 'count' } };
 }

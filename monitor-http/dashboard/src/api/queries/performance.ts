@@ -5,12 +5,13 @@ import { is, stepped, vitalNames, within, type Scope } from './common.ts';
 
 const one = (scope: Scope, window: { from: number; to: number }, name: VitalName) => ({ ...within(scope, window, [is('name', name)]), kinds: ['vital'] });
 
-export function percentileCourse(scope: Scope, window: TimeWindow, name: VitalName): Query {
-  return { ...one(scope, window, name), ...stepped(window), measures: ['p50', 'p75', 'p95', 'count'] };
+/** Of all vitals: the page has a line for each, and the chosen one in full. */
+export function percentileCourse(scope: Scope, window: TimeWindow): Query {
+  return { ...within(scope, window, [vitalNames]), ...stepped(window), kinds: ['vital'], group_by: ['name'], measures: ['p50', 'p75', 'p95', 'count'] };
 }
 
 export function spread(scope: Scope, window: TimeWindow, name: VitalName): Query {
-  return { ...one(scope, window, name), measures: ['histogram', 'count'] };
+  return { ...one(scope, window, name), measures: ['histogram'] };
 }
 
 const ROUTES = 200;
@@ -38,8 +39,8 @@ const GROUPS = 12;
 
 export function breakdown(scope: Scope, window: TimeWindow, name: VitalName, field: Breakdown): Query {
   return {
-    ...one(scope, window, name), group_by: [field], measures: ['count', 'p75', 'good', 'needs_improvement', 'poor'], top: { n: GROUPS, by: 'count' },
-    order_by: { column: 'count', descending: true },
+    ...one(scope, window, name), group_by: [field], measures: ['count', 'p75', 'good', 'needs_improvement', 'poor'],
+    order_by: { column: 'count', descending: true }, limit: GROUPS,
   };
 }
 
