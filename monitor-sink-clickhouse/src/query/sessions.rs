@@ -119,14 +119,21 @@ async fn choose(
     Ok(listed)
 }
 
-/// Where the parts of the range begin that are looked at, one after the other: of the newest a few days, of other orders all.
+/// Where the parts of the range begin that are looked at, one after the other: of the newest the last hour, which lies in parts of its own, then
+/// a few days; of other orders all.
 fn starts(query: &SessionQuery) -> Vec<i64> {
     let mut starts = Vec::new();
     if query.order == SessionOrder::Newest {
+        let latest = query.to.saturating_sub(HOUR);
+        if latest > query.from {
+            starts.push(latest);
+        }
         let mut start = (query.to - 1) - (query.to - 1).rem_euclid(DAY);
         let mut longer = DAY;
         while start > query.from {
-            starts.push(start);
+            if start < latest {
+                starts.push(start);
+            }
             start = start.saturating_sub(longer);
             longer = longer.saturating_mul(3);
         }
@@ -323,10 +330,11 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_are_looked_for_in_ever_longer_windows_of_days() {
+    fn the_newest_are_looked_for_in_the_last_hour_and_then_in_ever_longer_windows_of_days() {
         let days = |days: [i64; 5]| days.map(|day| day * DAY);
         let starts_of = |order| starts(&question(order, Vec::new()));
-        assert_eq!(starts_of(SessionOrder::Newest), [&days([160, 159, 156, 147, 120])[..], &[100 * DAY + 5]].concat());
+        let newest = [&[160 * DAY + 8 * HOUR][..], &days([160, 159, 156, 147, 120]), &[100 * DAY + 5]].concat();
+        assert_eq!(starts_of(SessionOrder::Newest), newest);
         assert_eq!(starts_of(SessionOrder::Longest), [100 * DAY + 5]);
     }
 

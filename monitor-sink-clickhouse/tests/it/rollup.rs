@@ -1,7 +1,8 @@
 //! Rollups give the figures that the events give, whatever happens while they are built.
 
-use monitor_core::{Event, Kind};
+use monitor_core::{Event, Kind, query::Source};
 use monitor_sink_clickhouse::Rollups;
+use serde_json::json;
 
 use crate::{
     engine::{DAY, Monitor, NOON, batch, configuration, event, request, shared},
@@ -126,6 +127,20 @@ async fn check(monitor: &Monitor, until: i64) -> u64 {
         assert_eq!(answers[0], answers[1], "{what}");
     }
     monitor.admin.query("SELECT sum(rows) FROM rollup_hours").fetch_one().await.unwrap()
+}
+
+/// Checks that the tables by month hold the rows of the days of which the state says so, and no others. Returns those days.
+async fn check_months(monitor: &Monitor) -> Vec<u32> {
+    let days = "SELECT toYYYYMMDD(day) FROM rollup_state GROUP BY day HAVING argMax(monthly, built) = 1 ORDER BY day";
+    for (table, day) in [("hours", "toDate(hour)"), ("routes", "day"), ("clients", "day"), ("sessions", "day"), ("issues", "day")] {
+        let rows = async |from: &str| {
+            let sql = format!("SELECT toString(tuple(*)) AS row FROM {from} ORDER BY row");
+            monitor.admin.query(&sql).fetch_all::<String>().await.unwrap()
+        };
+        let daily = rows(&format!("rollup_{table} WHERE toYYYYMMDD({day}) IN ({days})")).await;
+        assert!(daily == rows(&format!("rollup_month_{table}")).await && !daily.is_empty(), "{table}");
+    }
+    monitor.admin.query(days).fetch_all().await.unwrap()
 }
 
 /// Tables that a job makes for itself.
@@ -395,6 +410,128 @@ async fn the_buckets_of_the_server_hold_the_values_they_should() {
         for value in [low, high] {
             let expected = 13_000 + (value.abs().log2() * 12.0).floor() as i16;
             assert_eq!(bucket, if value > 0.0 { expected } else { -expected }, "{value}");
+        }
+    }
+}
+
+/// Events of so many days, the last of them the tests' day.
+async fn write_days(monitor: &Monitor, days: u128, each: u128) {
+    for seed in 0..days {
+        let mut events = mixed(seed, each);
+        events.iter_mut().for_each(|event| event.time -= i64::try_from(seed).unwrap() * DAY);
+        monitor.write(&batch(&format!("{seed}"), requests(events))).await;
+    }
+}
+
+#[tokio::test]
+async fn months_hold_their_days_as_they_are() {
+    let monitor = Monitor::new();
+    let job = job(&monitor);
+    write_days(&monitor, 2, 300).await;
+    job.build(NEXT_DAY).await.unwrap();
+    let copied = "SELECT count() FROM rollup_month_hours";
+    assert_eq!(monitor.admin.query(copied).fetch_one::<u64>().await.unwrap(), 0, "two days are not worth it");
+    let parts = "SELECT groupArray(name) FROM (SELECT name FROM system.parts WHERE active AND database = currentDatabase() \
+        AND startsWith(table, 'rollup_month') ORDER BY name)";
+    // 2024-11-20 and the 22 days before it are of two months.
+    write_days(&monitor, 23, 60).await;
+    job.build(NEXT_DAY).await.unwrap();
+    let days = check_months(&monitor).await;
+    assert_eq!((days.len(), days[0], days[22]), (23, 20_241_029, 20_241_120));
+    let before: Vec<String> = monitor.admin.query(parts).fetch_one().await.unwrap();
+    assert_eq!(before.len(), 2 * 5, "each month is one part of each table");
+    job.build(NEXT_DAY).await.unwrap();
+    assert_eq!(monitor.admin.query(parts).fetch_one::<Vec<String>>().await.unwrap(), before, "nothing is copied for nothing");
+
+    // A late event; a day that is gone; rows that are gone.
+    let counted = monitor.again().one(json!({"measures": ["count"]})).await.as_u64().unwrap();
+    // Of an even weight: halves are rounded to even.
+    let late = event(9_999_999, |event| (event.time, event.weight) = (NOON - 3 * DAY, 2.0));
+    monitor.write(&batch("late", vec![request(vec![late])])).await;
+    job.build(NEXT_DAY).await.unwrap();
+    assert_eq!(check_months(&monitor).await.len(), 23);
+    assert_eq!(monitor.again().one(json!({"measures": ["count"]})).await, counted + 2);
+    monitor.admin.query("ALTER TABLE events DROP PARTITION '2024-11-19'").execute().await.unwrap();
+    monitor
+        .admin
+        .query("ALTER TABLE rollup_month_clients DELETE WHERE day = '2024-11-18' SETTINGS mutations_sync = 2")
+        .execute()
+        .await
+        .unwrap();
+    job.build(NEXT_DAY).await.unwrap();
+    check_months(&monitor).await;
+}
+
+#[tokio::test]
+async fn a_day_that_is_not_in_its_month_as_it_is_is_read_by_itself() {
+    let monitor = Monitor::new();
+    write_days(&monitor, 6, 300).await;
+    job(&monitor).build(NEXT_DAY).await.unwrap();
+    check_months(&monitor).await;
+    let question = json!({"to": MIDNIGHT + DAY, "group_by": ["route"], "measures": ["count", "p75", "visitors"]});
+    let planned = || async {
+        let database = monitor.admin.database().unwrap();
+        let planned = Monitor::with(configuration(&shared().url(), database).quick_scan(50), &shared().url(), database);
+        let answer = planned.ask(question.clone()).await;
+        assert_eq!(answer.stats.source, Source::Rollup);
+        answer.rows
+    };
+    let all = planned().await;
+    // Nobody reads what a month holds of a day that it does not hold as it is.
+    monitor.admin.query_raw(
+        "INSERT INTO rollup_state SELECT * REPLACE (0 AS monthly, built + INTERVAL 1 SECOND AS built) FROM rollup_state FINAL WHERE day = '2024-11-18'",
+    )
+    .execute().await.unwrap();
+    for table in ["hours", "routes", "clients", "sessions"] {
+        let day = if table == "hours" { "toDate(hour)" } else { "day" };
+        let sql = format!("ALTER TABLE rollup_month_{table} DELETE WHERE {day} = '2024-11-18' SETTINGS mutations_sync = 2");
+        monitor.admin.query(&sql).execute().await.unwrap();
+    }
+    assert_eq!(planned().await, all);
+    // Of the others it is the only one that is read.
+    monitor.admin.query("TRUNCATE TABLE rollup_month_hours").execute().await.unwrap();
+    monitor.admin.query("TRUNCATE TABLE rollup_month_routes").execute().await.unwrap();
+    assert_ne!(planned().await, all);
+    job(&monitor).build(NEXT_DAY).await.unwrap();
+    check_months(&monitor).await;
+    assert_eq!(planned().await, all);
+}
+
+#[tokio::test]
+async fn a_job_that_is_killed_while_it_copies_a_month_leaves_right_answers() {
+    let monitor = Monitor::new();
+    let proxy = Proxy::start(&shared().address).await;
+    write_days(&monitor, 4, 100).await;
+    job(&monitor).build(NEXT_DAY).await.unwrap();
+    let mut rows = 400;
+    for attempt in 0.. {
+        // Every third statement: building the day is tried elsewhere.
+        let requests_before = 3 * attempt;
+        let late = mixed(100 + u128::try_from(attempt).unwrap(), 20);
+        monitor.write(&batch(&format!("late {attempt}"), requests(late))).await;
+        rows += 20;
+        let dying = configuration(&proxy.url, monitor.admin.database().unwrap()).rollup_job().unwrap();
+        proxy.pass_only(requests_before);
+        let now = NEXT_DAY + 2 * HOUR * attempt;
+        let done = dying.build(now).await.is_ok();
+        let asked = json!({"from": MIDNIGHT - 5 * DAY, "to": MIDNIGHT + DAY, "measures": ["sum"], "kinds": ["vital"]});
+        let exact = monitor.one({
+            let mut exact = asked.clone();
+            exact["exact"] = json!(true);
+            exact
+        });
+        let exact = exact.await.as_f64().unwrap();
+        job(&monitor).build(now + HOUR).await.unwrap();
+        check_months(&monitor).await;
+        let database = monitor.admin.database().unwrap();
+        let planned = Monitor::with(configuration(&shared().url(), database).quick_scan(50), &shared().url(), database);
+        let answer = planned.one(asked).await.as_f64().unwrap();
+        assert!((answer - exact).abs() <= exact.abs() * 1e-9, "killed after {requests_before}: {answer}, {exact}");
+        assert_eq!(check(&monitor, MIDNIGHT + DAY).await, rows, "killed after {requests_before}");
+        if done {
+            assert!(requests_before > 40, "all statements were tried");
+            assert!(leftovers(&monitor).await.is_empty(), "{:?}", leftovers(&monitor).await);
+            return;
         }
     }
 }

@@ -27,7 +27,7 @@ const CONNECTIONS: usize = 6;
 
 /// What a page asks when it is opened. In the bodies, `"$from"`, `"$to"` and `"$step"` stand for the range, `"$day_before"` and
 /// `"$day_after"` for a day more on either side, `"$fingerprint"` for the largest issue of the range, `"$session"`, `"$session_start"` and
-/// `"$session_end"` for its longest session.
+/// `"$session_end"` for its longest session, and `"$before"` and `"$before_to"` for the whole steps before the range.
 pub(crate) struct Page {
     pub(crate) name: String,
     questions: Vec<Asked>,
@@ -85,10 +85,13 @@ pub(crate) async fn measure(
             let mut by_question: BTreeMap<String, Vec<f64>> = BTreeMap::new();
             for round in 0..=rounds {
                 let to = until - i64::try_from(round)?;
+                let earlier = (to - from).div_euclid(step) * step;
                 let values = [
                     ("$from", json!(from)),
                     ("$to", json!(to)),
                     ("$step", json!(step)),
+                    ("$before", json!(from - earlier)),
+                    ("$before_to", json!(to - earlier)),
                     ("$day_before", json!(from - DAY)),
                     ("$day_after", json!(to + DAY)),
                     ("$fingerprint", fingerprint.clone()),
@@ -211,6 +214,8 @@ mod tests {
             ("$from", json!(40 * DAY)),
             ("$to", json!(70 * DAY)),
             ("$step", json!(DAY)),
+            ("$before", json!(10 * DAY)),
+            ("$before_to", json!(40 * DAY)),
             ("$day_before", json!(39 * DAY)),
             ("$day_after", json!(71 * DAY)),
             ("$fingerprint", json!("f")),
