@@ -20,8 +20,9 @@ use std::{
 
 use async_trait::async_trait;
 use common::*;
-use monitor_core::{Batch, Counts, Gauge, Labelled, SendError, Sink, Transport, WriteError, testing, testing::MemorySink};
+use monitor_core::{Batch, Counts, Envelope, Gauge, Labelled, SendError, Sink, Transport, WriteError, testing, testing::MemorySink};
 use monitor_transport::{Durability, SpoolError};
+use serde_json::value::RawValue;
 
 fn memory() -> (Arc<MemorySink>, Arc<dyn Sink>) {
     let sink = Arc::new(MemorySink::new("main"));
@@ -319,6 +320,91 @@ async fn what_is_read_ahead_is_delivered_once_and_in_order() {
     assert!(offered[..10].iter().all(|batch| batch.len() == 4), "full batches are waiting");
     assert_eq!((counts.labelled(Labelled::Delivered, "main"), counts.labelled(Labelled::Retried, "main")), (46, 0));
     assert!(spool.close(SOON).await);
+}
+
+/// Envelopes as they come from browsers: numbers with all their digits, text of all kinds.
+fn rich(n: u32) -> Envelope {
+    let mut envelope = pair(n.into());
+    envelope.origin.user_agent = "Mozilla/5.0 \"ü\" 😀\n".into();
+    envelope.origin.ip = Some([192, 0, 2, 0].into());
+    for (event, value) in envelope.events.iter_mut().zip([1_234.599_999_999_627_5, 1e300 / f64::from(n + 1)]) {
+        event.value = Some(value / 3.0);
+        event.weight = 1.0 + n as f32 / 7.0;
+        event.attributes.insert("target".into(), "a > b".into());
+        event.data = RawValue::from_string(r#"{"at": [1.50, "\u00fc"]}"#.into()).unwrap();
+    }
+    envelope
+}
+
+fn texts(batch: &Batch) -> Vec<String> {
+    batch.envelopes().iter().map(|envelope| serde_json::to_string(envelope).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn what_is_in_memory_is_delivered_as_it_would_be_after_a_crash_without_being_decoded() {
+    let (dir, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let sink = holding();
+    let linger = Duration::from_millis(500);
+    let spool = builder(dir.path()).linger(linger).open(vec![sink.clone()], Arc::default()).await.unwrap();
+    for n in 0..50 {
+        spool.send(rich(n)).await.unwrap();
+    }
+    let left = leave(dir.path(), copy.path());
+    let database = rusqlite::Connection::open(dir.path().join("spool.db")).unwrap();
+    let spoiled = database.execute("UPDATE entry SET payload = ?", [b"nobody can decode this"]).unwrap();
+    assert_eq!(spoiled, 50, "all still wait");
+    drop(database);
+    sink.held.store(false, SeqCst);
+    assert!(spool.flush(SOON).await);
+    let offered = sink.offered.lock().unwrap().clone();
+    assert_eq!(ids(&offered), pairs(0..50));
+
+    let (after, lane) = memory();
+    let second = builder(&left).linger(linger).open(vec![lane], Arc::default()).await.unwrap();
+    assert!(second.flush(SOON).await);
+    let decoded: Vec<_> = after.batches().iter().flat_map(texts).collect();
+    assert_eq!(offered.iter().flat_map(texts).collect::<Vec<_>>(), decoded);
+    assert!(second.close(SOON).await && spool.close(SOON).await);
+}
+
+#[tokio::test]
+async fn a_kill_while_some_is_in_memory_and_some_is_not_loses_doubles_and_reorders_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    // Room for a few envelopes beside those that are being written.
+    let open = |dir: &std::path::Path, lane| builder(dir).batch(1 << 40, 1200).open(vec![lane], Arc::default());
+    let sink = holding();
+    let spool = open(dir.path(), sink.clone()).await.unwrap();
+    let mut lives = Vec::new();
+    for round in 0..5 {
+        send_all(&spool, 10 * round..10 * round + 10).await;
+        eventually("a batch is open", || !sink.offered.lock().unwrap().is_empty()).await;
+        let copy = tempfile::tempdir().unwrap();
+        let offered = sink.offered.lock().unwrap().clone();
+        let left = leave(dir.path(), copy.path());
+        lives.push((copy, left, offered, 10 * round + 10));
+        sink.held.store(false, SeqCst);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        sink.held.store(true, SeqCst);
+    }
+    sink.held.store(false, SeqCst);
+    assert!(spool.flush(SOON).await && spool.close(SOON).await);
+    let whole = sink.offered.lock().unwrap().clone();
+    assert_eq!(ids(&whole), pairs(0..50));
+
+    for (_copy, left, before, sent) in lives {
+        let (after, lane) = memory();
+        let spool = open(&left, lane).await.unwrap();
+        assert!(spool.flush(SOON).await && spool.close(SOON).await);
+        let after = after.batches();
+        // What was offered and is offered again is the same batch; with it left out, the two lives are one.
+        let again = before.iter().filter(|batch| after.iter().any(|other| other.id() == batch.id())).count();
+        for (old, new) in before.iter().skip(before.len() - again).zip(&after) {
+            assert_eq!((old.id(), texts(old)), (new.id(), texts(new)));
+            assert!(new.is_repeated());
+        }
+        let once: Vec<_> = before.iter().take(before.len() - again).chain(&after).cloned().collect();
+        assert_eq!(ids(&once), pairs(0..sent));
+    }
 }
 
 #[tokio::test]

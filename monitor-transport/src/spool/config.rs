@@ -142,7 +142,8 @@ impl SpoolBuilder {
 
     /// A batch is complete at this many events, or bytes of JSON, whatever comes first. Default 50,000 and 8 MiB.
     /// One envelope is never cut, so that a batch can be larger by one. While a batch is written and another full one waits, that one is
-    /// read, so that two are in memory.
+    /// read, so that two are in memory. What was just committed stays in memory until its batch is formed, up to as many bytes of JSON
+    /// again: it need not be decoded.
     pub fn batch(mut self, events: u64, bytes: u64) -> Self {
         self.config.batch_events = events;
         self.config.batch_bytes = bytes;

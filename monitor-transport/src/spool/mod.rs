@@ -40,11 +40,13 @@
 //! 6. After a failed read, write or sync the connection is not used again: every handle is closed, the log is copied into the
 //!    database through new handles, and only then is anything written.
 //! 7. A damaged file is set aside, never deleted.
+//! 8. The table says what there is. An envelope that is still in memory ([`fresh`]) only stands in for its stored form.
 
 mod config;
 mod entry;
 mod error;
 mod files;
+mod fresh;
 mod queue;
 mod reader;
 mod table;
@@ -76,6 +78,7 @@ pub(crate) use entry::encode;
 pub(crate) use error::Remedy;
 pub use error::{Failure, SpoolError};
 use files::Files;
+use fresh::Fresh;
 use queue::{Append, Queue};
 pub(crate) use queue::{Order, Reply};
 pub(crate) use reader::{Limits, Range, read};
@@ -93,6 +96,7 @@ pub(crate) struct Shared {
     pub(crate) config: Config,
     files: Files,
     queue: Queue,
+    fresh: Fresh,
     pub(crate) counts: Arc<Counts>,
     /// Counts how often the database was opened: a read that failed before an opening says nothing about what is open now.
     pub(crate) openings: AtomicU64,
@@ -225,10 +229,13 @@ impl Spool {
             wants: AtomicU64::new(0),
             wake: Notify::new(),
         };
+        // Nobody reads where there is no sink.
+        let fresh = Fresh::new(if sinks.is_empty() { 0 } else { config.batch_bytes });
         let shared = Arc::new(Shared {
             config,
             files,
             queue: Queue::default(),
+            fresh,
             counts,
             openings: AtomicU64::new(0),
             gate: RwLock::new(()),
@@ -323,9 +330,9 @@ impl Spool {
 impl Transport for Spool {
     async fn send(&self, envelope: Envelope) -> Result<(), SendError> {
         let entry = encode(&envelope).map_err(SendError::Failed)?;
-        drop(envelope);
+        let held = self.shared.fresh.hold(envelope, entry.json);
         let (done, answer) = oneshot::channel();
-        self.shared.queue.push(Append { entry, done }, &self.shared.config)?;
+        self.shared.queue.push(Append { entry, held, done }, &self.shared.config)?;
         // Nobody answers when the writer panicked in the middle of a commit: whether it succeeded is not known.
         answer.await.unwrap_or_else(|_| Err(SendError::Failed("the commit was interrupted".into())))
     }

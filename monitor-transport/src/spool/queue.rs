@@ -14,12 +14,15 @@ use super::{
     config::Config,
     entry::Encoded,
     error::Failure,
+    fresh::Held,
     table::{Bad, Letter, Seal, Usage},
 };
 
 /// An envelope and who waits for it.
 pub(crate) struct Append {
     pub(crate) entry: Encoded,
+    /// The envelope itself, if there was room to keep it.
+    pub(crate) held: Option<Held>,
     pub(crate) done: oneshot::Sender<Result<(), SendError>>,
 }
 

@@ -1,4 +1,4 @@
-//! Reads a range of entries for a lane, on a connection of its own, within bounds of memory.
+//! Reads a range of entries for a lane, on a connection of its own, within bounds of memory. What is still in memory is not decoded.
 
 use monitor_core::Envelope;
 use rusqlite::params;
@@ -56,7 +56,10 @@ pub(crate) fn read(shared: &Shared, lane: &str, first: i64, last: i64, limits: L
             range.bad.push(Bad { seq, reason: "columns" });
             continue;
         };
-        let decoded = row.get_ref(6)?.as_blob().map_err(|_| "columns").and_then(|payload| entry::decode(payload, crc));
+        let decoded = match shared.fresh.take(seq) {
+            Some(envelope) => Ok(envelope),
+            None => row.get_ref(6)?.as_blob().map_err(|_| "columns").and_then(|payload| entry::decode(payload, crc)),
+        };
         match decoded {
             // The checksum covers the payload; the columns beside it must agree with what it holds.
             Ok(envelope) if envelope.origin.project != project || envelope.events.len() != count as usize => {

@@ -284,6 +284,8 @@ impl LaneBook {
 /// What a transaction does beside the tables, applied when it is committed.
 #[derive(Default)]
 pub(crate) struct Effects {
+    /// The numbers of the entries, in the order they were appended.
+    pub(crate) appended: Vec<i64>,
     /// Bytes that are not used any more, by project.
     pub(crate) freed: Usage,
     pub(crate) used: Usage,
@@ -350,6 +352,7 @@ impl Change<'_> {
             .prepare_cached("INSERT INTO entry (stored, project, events, json, bytes, crc, payload) VALUES (?, ?, ?, ?, ?, ?, ?)")?
             .execute(params![self.now, entry.project, entry.events, entry.json, signed(entry.len()), entry.crc, entry.payload])?;
         self.book.last = self.connection.last_insert_rowid();
+        self.effects.appended.push(self.book.last);
         for lane in &mut self.book.lanes {
             lane.pending_events += u64::from(entry.events);
             lane.pending_json += u64::from(entry.json);

@@ -148,6 +148,8 @@ impl Writer {
         match transact(&mut change, &group, limit, &self.shared) {
             Ok((outcomes, more)) => {
                 let Change { book, effects, .. } = change;
+                let appended = effects.appended.iter().zip(&mut group.appends);
+                self.shared.fresh.committed(appended.filter_map(|(seq, append)| Some((*seq, append.held.take()?))));
                 self.more = more;
                 self.log += 4 * 4096 + group.appends.iter().map(|append| append.entry.len() + 256).sum::<u64>();
                 if let Some(open) = &mut self.open {
@@ -286,6 +288,7 @@ impl Writer {
     fn adopt(&mut self, opened: Opened) {
         let Opened { connection, book, usage } = opened;
         self.shared.openings.fetch_add(1, SeqCst);
+        self.shared.fresh.clear();
         self.shared.queue.recount(usage);
         self.shared.queue.set_broken(false);
         self.open = Some((connection, book));
