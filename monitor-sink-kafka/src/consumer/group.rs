@@ -165,6 +165,8 @@ struct State {
     leaving: bool,
     /// Bytes of messages that are read and not being written.
     waiting_bytes: usize,
+    /// Partitions that have such messages.
+    waiting: usize,
 }
 
 impl State {
@@ -182,14 +184,15 @@ impl State {
             last: None,
             leaving: false,
             waiting_bytes: 0,
+            waiting: 0,
         }
     }
 
-    /// When chunks are complete. While much waits they are smaller, so that memory stays bounded: then each partition gets its share for
-    /// one chunk that is filled, two that wait and one that is written.
+    /// When chunks are complete. While much waits they are smaller, so that memory stays bounded: then each partition that has something
+    /// gets its share for one chunk that is filled, two that wait and one that is written.
     fn limits(&self) -> Limits {
-        let Config { limits, max_buffered_bytes, .. } = &self.shared.config;
-        let share = max_buffered_bytes / (4 * self.partitions.len().max(1));
+        let Config { limits, max_buffered_bytes, concurrent_writes, .. } = &self.shared.config;
+        let share = max_buffered_bytes / (4 * self.waiting.max(*concurrent_writes));
         if self.waiting_bytes < max_buffered_bytes / 2 { *limits } else { Limits { bytes: limits.bytes.min(share), ..*limits } }
     }
 
@@ -266,6 +269,7 @@ impl State {
     /// grows, so that a sink which is behind gets fewer and larger batches.
     fn plan(&mut self) {
         self.waiting_bytes = self.partitions.values().map(Partition::waiting_bytes).sum();
+        self.waiting = self.partitions.values().filter(|partition| partition.waiting_bytes() > 0).count();
         let (limits, now) = (self.limits(), Instant::now());
         let busy = self.partitions.values().filter(|partition| partition.is_busy()).count();
         let mut due: Vec<(Instant, &mut Partition)> =
