@@ -9,7 +9,7 @@ use std::ops::Range;
 use clickhouse::error::{Error, Result as Outcome};
 use monitor_core::{
     Document, QueryError,
-    query::{EventOrder, EventQuery},
+    query::{EventOrder, EventQuery, Field, Op},
 };
 use serde_json::value::RawValue;
 
@@ -91,7 +91,7 @@ pub(super) fn select_events(selection: &Selection<'_>, query: &EventQuery, windo
 }
 
 /// What is left of the range behind the cursor.
-pub(super) fn remaining(query: &EventQuery) -> Range<i64> {
+fn remaining(query: &EventQuery) -> Range<i64> {
     match query.cursor {
         Some(cursor) if query.order == EventOrder::Newest => query.from..query.to.min(cursor.time.saturating_add(1)),
         Some(cursor) => query.from.max(cursor.time)..query.to,
@@ -113,8 +113,13 @@ pub(super) struct Windows {
 const FIRST: i64 = 600_000;
 
 impl Windows {
-    pub(super) fn new(rest: Range<i64>, order: EventOrder) -> Windows {
-        Windows { rest, newest: order == EventOrder::Newest, length: FIRST }
+    pub(super) fn new(query: &EventQuery) -> Windows {
+        let rest = remaining(query);
+        // What happened in one session or on one page fills no page of answers, so all is walked through anyway, and an index finds it.
+        let few =
+            query.filters.iter().any(|filter| filter.op == Op::In && matches!(filter.field, Field::Id | Field::Session | Field::Page));
+        let length = if few { rest.end.saturating_sub(rest.start).max(1) } else { FIRST };
+        Windows { rest, newest: query.order == EventOrder::Newest, length }
     }
 }
 
@@ -174,7 +179,7 @@ pub(super) fn document(row: &[Box<RawValue>]) -> Outcome<Document> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use monitor_core::{Event, EventId, Kind, Origin};
+    use monitor_core::{Event, EventId, Kind, Origin, query::Filter};
 
     #[test]
     fn every_field_of_a_document_is_selected() {
@@ -188,11 +193,16 @@ mod tests {
         assert_eq!(fields, selected.iter().collect::<Vec<_>>());
     }
 
+    fn question(range: Range<i64>, order: EventOrder) -> EventQuery {
+        let (from, to) = (range.start, range.end);
+        EventQuery { project: "shop".into(), from, to, kinds: vec![], filters: vec![], order, limit: 100, cursor: None }
+    }
+
     #[test]
     fn windows_cover_the_range_once_and_end_with_days() {
         let range = 1_732_104_000_123..1_732_104_000_123 + 400 * DAY;
         for order in [EventOrder::Newest, EventOrder::Oldest] {
-            let windows: Vec<Range<i64>> = Windows::new(range.clone(), order).collect();
+            let windows: Vec<Range<i64>> = Windows::new(&question(range.clone(), order)).collect();
             assert!(windows.len() < 13, "{windows:?}");
             let mut sorted = windows.clone();
             sorted.sort_by_key(|window| window.start);
@@ -203,7 +213,12 @@ mod tests {
             assert_eq!(edge(&windows[1]) % HOUR, 0);
             assert!(windows[2..windows.len() - 1].iter().all(|window| edge(window) % DAY == 0));
         }
-        assert_eq!(Windows::new(5..5, EventOrder::Newest).next(), None);
-        assert_eq!(Windows::new(5..9, EventOrder::Oldest).next(), Some(5..9));
+        assert_eq!(Windows::new(&question(5..5, EventOrder::Newest)).next(), None);
+        assert_eq!(Windows::new(&question(5..9, EventOrder::Oldest)).next(), Some(5..9));
+        let session = vec![Filter { field: Field::Session, op: Op::In, values: vec!["s".into()] }];
+        for order in [EventOrder::Newest, EventOrder::Oldest] {
+            let windows = Windows::new(&EventQuery { filters: session.clone(), ..question(range.clone(), order) });
+            assert_eq!(windows.collect::<Vec<_>>(), std::slice::from_ref(&range));
+        }
     }
 }

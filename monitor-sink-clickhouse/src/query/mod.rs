@@ -116,7 +116,7 @@ impl Store for ClickHouseStore {
         let mut events: Vec<Document> = Vec::new();
         let mut rows_read = 0;
         // One more than asked for tells whether there is a next page.
-        for window in events::Windows::new(events::remaining(query), query.order) {
+        for window in events::Windows::new(query) {
             let sql = events::select_events(&selection, query, window, limit + 1 - events.len())?;
             let answer: Answer<Vec<Box<RawValue>>> = self.ask(&sql).await?;
             rows_read += answer.statistics.rows_read;
