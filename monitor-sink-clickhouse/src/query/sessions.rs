@@ -119,19 +119,18 @@ async fn choose(
     Ok(listed)
 }
 
-/// Where the parts of the range begin that are looked at, one after the other: of the newest the last hour, which lies in parts of its own, then
-/// a few days; of other orders all.
+/// Where the parts of the range begin that are looked at, one after the other: of the newest the last hour, which lies in small parts of its own,
+/// then a few days; of other orders all.
 fn starts(query: &SessionQuery) -> Vec<i64> {
     let mut starts = Vec::new();
     if query.order == SessionOrder::Newest {
-        let latest = query.to.saturating_sub(HOUR);
-        if latest > query.from {
-            starts.push(latest);
-        }
+        // With filters it would never do: see `GOES_ON`.
+        let latest = query.filters.is_empty().then(|| query.to.saturating_sub(HOUR)).filter(|latest| *latest > query.from);
+        starts.extend(latest);
         let mut start = (query.to - 1) - (query.to - 1).rem_euclid(DAY);
         let mut longer = DAY;
         while start > query.from {
-            if start < latest {
+            if latest.is_none_or(|latest| start < latest) {
                 starts.push(start);
             }
             start = start.saturating_sub(longer);
