@@ -9,12 +9,12 @@ use std::ops::Range;
 use clickhouse::error::{Error, Result as Outcome};
 use monitor_core::{
     Document, QueryError,
-    query::{EventOrder, EventQuery, Field, Op},
+    query::{EventOrder, EventQuery},
 };
 use serde_json::value::RawValue;
 
 use super::{
-    filter::{Selection, matching},
+    filter::{Selection, matching, pick_few},
     plan::HOUR,
 };
 use crate::{
@@ -115,10 +115,8 @@ const FIRST: i64 = 600_000;
 impl Windows {
     pub(super) fn new(query: &EventQuery) -> Windows {
         let rest = remaining(query);
-        // What happened in one session or on one page fills no page of answers, so all is walked through anyway, and an index finds it.
-        let few =
-            query.filters.iter().any(|filter| filter.op == Op::In && matches!(filter.field, Field::Id | Field::Session | Field::Page));
-        let length = if few { rest.end.saturating_sub(rest.start).max(1) } else { FIRST };
+        // All would be walked through anyway, and an index finds it.
+        let length = if pick_few(&query.filters) { rest.end.saturating_sub(rest.start).max(1) } else { FIRST };
         Windows { rest, newest: query.order == EventOrder::Newest, length }
     }
 }
@@ -179,7 +177,10 @@ pub(super) fn document(row: &[Box<RawValue>]) -> Outcome<Document> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use monitor_core::{Event, EventId, Kind, Origin, query::Filter};
+    use monitor_core::{
+        Event, EventId, Kind, Origin,
+        query::{Field, Filter, Op},
+    };
 
     #[test]
     fn every_field_of_a_document_is_selected() {

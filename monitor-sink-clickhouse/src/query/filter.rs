@@ -116,6 +116,11 @@ pub(super) fn happening(sql: &mut Sql, kinds: &[Kind], filters: &[Filter]) -> Re
     Ok(())
 }
 
+/// Whether filters pick out something that has so few events that they fill no page of answers: a range is then looked at as a whole at once.
+pub(super) fn pick_few(filters: &[Filter]) -> bool {
+    filters.iter().any(|filter| filter.op == Op::In && matches!(filter.field, Field::Id | Field::Session | Field::Page))
+}
+
 /// Kinds as a bound list.
 pub(super) fn texts(kinds: &[Kind]) -> Value {
     Value::Texts(kinds.iter().map(|kind| kind.as_str().to_owned()).collect())

@@ -21,7 +21,7 @@ use serde_json::Value as Cell;
 use super::{
     ClickHouseStore,
     answer::{Shape, count, tidy},
-    filter::{From, Selection, condition, matching, matching_any, tenant},
+    filter::{From, Selection, condition, matching, matching_any, pick_few, tenant},
     known::Known,
     people::within,
     plan::{self, Cover, HOUR, masks},
@@ -123,7 +123,7 @@ async fn choose(
 /// then a few days; of other orders all.
 fn starts(query: &SessionQuery) -> Vec<i64> {
     let mut starts = Vec::new();
-    if query.order == SessionOrder::Newest {
+    if query.order == SessionOrder::Newest && !pick_few(&query.filters) {
         // With filters it would never do: see `GOES_ON`.
         let latest = query.filters.is_empty().then(|| query.to.saturating_sub(HOUR)).filter(|latest| *latest > query.from);
         starts.extend(latest);
