@@ -3,6 +3,7 @@ import type { Bin } from '../src/api/table.ts';
 import type { EventDocument } from '../src/api/types.ts';
 import { csvOf } from '../src/lib/csv.ts';
 import { binsFor } from '../src/lib/histogram.ts';
+import { markNames } from '../src/lib/mark-names.ts';
 import { meanPhases } from '../src/lib/phases.ts';
 
 describe('a histogram', () => {
@@ -52,5 +53,27 @@ describe('a table as CSV', () => {
   it('is read back as it was, and runs nothing in a spreadsheet', () => {
     const text = csvOf(['a', 'b'], [['x,y', 1.5], ['say "no"', null], ['=cmd()', -2], ['@a', 3]]);
     expect(text.split('\r\n')).toEqual(['a,b', '"x,y",1.5', '"say ""no""",', "'=cmd(),-2", "'@a,3", '']);
+  });
+});
+
+describe('the names of marks', () => {
+  const marks = (...indexes: number[]) => new Map(indexes.map((index) => [index, [`5.${index}.0`]]));
+
+  it('are all written where there is room', () => {
+    expect([...markNames(marks(1, 8, 20), 10)]).toEqual([[1, '5.1.0'], [8, '5.8.0'], [20, '5.20.0']]);
+  });
+
+  it('are counted where one would be written over another', () => {
+    expect([...markNames(marks(1, 2, 3, 20), 10)]).toEqual([[1, '5.1.0 +2'], [20, '5.20.0']]);
+    expect([...markNames(new Map([[4, ['a', 'b']], [2, ['a name of very many letters']]]), 100)]).toEqual([[2, 'a name of very m…'], [4, 'a +1']]);
+  });
+
+  it('keep their room: a name that became longer takes the next one in', () => {
+    const written = [...markNames(marks(0, 1, 5, 6, 11), 10)];
+    for (const [n, [index, text]] of written.entries()) {
+      const next = written[n + 1];
+      if (next) expect((next[0] - index) * 10).toBeGreaterThan(((text.length + next[1].length) * 6.2) / 2);
+    }
+    expect(written.map(([, text]) => 1 + Number(text.split('+')[1] ?? 0)).reduce((sum, count) => sum + count)).toBe(5);
   });
 });

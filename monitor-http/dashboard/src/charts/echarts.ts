@@ -6,6 +6,7 @@ import { init, use, type EChartsType } from 'echarts/core';
 import { CanvasRenderer } from 'echarts/renderers';
 import { t } from '../i18n/frame.ts';
 import { formatCompact, formatStep, formatStepFull } from '../lib/format.ts';
+import { markNames } from '../lib/mark-names.ts';
 import { CATEGORIES, type ChartSpec, type ColorToken, type Panel } from './spec.ts';
 
 use([BarChart, LineChart, GridComponent, TooltipComponent, MarkLineComponent, AxisPointerComponent, CanvasRenderer]);
@@ -37,6 +38,8 @@ function paletteOf(element: HTMLElement): Palette {
 }
 
 const GAP = 18;
+/** Room for the numbers of the axes. */
+const LEFT = 58;
 const AXIS = 24;
 /** Room for the names of the marks, above the first panel. */
 const MARKS = 16;
@@ -62,7 +65,7 @@ function optionOf(spec: ChartSpec, palette: Palette, width: number) {
     // Percentages of the height, with room for the axis below the last panel.
     grid: places.map((place, index) => ({
       // The margins are fixed: moved apart by their own labels, the panels would no longer share one time axis.
-      outerBoundsMode: 'none', left: 58, right, top: index === 0 && above ? 12 + above : `${place.top * 88 + 3}%`, bottom: `${place.bottom * 88 + 9}%`,
+      outerBoundsMode: 'none', left: LEFT, right, top: index === 0 && above ? 12 + above : `${place.top * 88 + 3}%`, bottom: `${place.bottom * 88 + 9}%`,
       ...(index < lastPanel ? { bottom: `${place.bottom * 88 + 9 + GAP / 2}%` } : {}), ...(spec.panels.length === 1 ? { top: 12 + above, bottom: AXIS } : {}),
     })),
     axisPointer: { link: [{ xAxisIndex: 'all' }], lineStyle: { color: palette['text-muted'], type: 'solid', width: 1, opacity: 0.5 }, label: { show: false } },
@@ -91,18 +94,19 @@ function optionOf(spec: ChartSpec, palette: Palette, width: number) {
             lineStyle: { width: series.dashed ? 1.5 : 2, type: series.dashed ? 'dashed' : 'solid' }, z: series.dashed ? 1 : 2, ...(series.stack ? { stack: series.stack } : {}),
             ...(series.kind === 'area' ? { areaStyle: { opacity: series.stack ? 0.7 : 0.14 } } : {}),
           }),
-      ...(order === 0 ? { markLine: linesOf(spec, panel, palette, index === 0) } : {}),
+      ...(order === 0 ? { markLine: linesOf(spec, panel, palette, index === 0 ? (width - LEFT - right) / spec.times.length : null) } : {}),
     }))),
   };
 }
 
-/** Limits of bands across, and marks upright; the marks' names stand above the first panel. */
-function linesOf(spec: ChartSpec, panel: Panel, palette: Palette, isFirst: boolean) {
+/** Limits of bands across, and marks upright; the marks' names stand above the first panel, whose steps are `pixels` wide. */
+function linesOf(spec: ChartSpec, panel: Panel, palette: Palette, pixels: number | null) {
   const marks = new Map<number, string[]>();
   for (const { time, label } of spec.marks ?? []) {
     const index = stepAt(spec.times, time);
     if (index >= 0) marks.set(index, [...(marks.get(index) ?? []), label]);
   }
+  const names = pixels === null ? null : markNames(marks, pixels);
   return {
     silent: true, symbol: 'none',
     data: [
@@ -110,10 +114,10 @@ function linesOf(spec: ChartSpec, panel: Panel, palette: Palette, isFirst: boole
         yAxis: limit.value, lineStyle: { color: palette[limit.color], type: 'dashed', width: 1, opacity: 0.8 },
         label: { formatter: limit.label, position: 'end', color: palette['text-muted'], fontSize: 11 },
       })),
-      ...[...marks].map(([index, labels]) => ({
+      ...[...marks.keys()].map((index) => ({
         xAxis: index, lineStyle: { color: palette['text-muted'], type: 'solid', width: 1, opacity: 0.55 },
         // A function, as a text would be read for placeholders; the names of releases are whatever the sender chose.
-        label: { show: isFirst, formatter: () => shortened(labels), position: 'end', color: palette['text-muted'], fontSize: 11, distance: 3 },
+        label: { show: names?.has(index) ?? false, formatter: () => names?.get(index) ?? '', position: 'end', color: palette['text-muted'], fontSize: 11, distance: 3 },
       })),
     ],
   };
@@ -123,12 +127,6 @@ function linesOf(spec: ChartSpec, panel: Panel, palette: Palette, isFirst: boole
 function stepAt(times: readonly number[], time: number): number {
   const after = times.findIndex((start) => start > time);
   return (after < 0 ? times.length : after) - 1;
-}
-
-const NAME = 16;
-
-function shortened([first = '', ...more]: string[]): string {
-  return `${first.length > NAME ? `${first.slice(0, NAME)}…` : first}${more.length > 0 ? ` +${more.length}` : ''}`;
 }
 
 /** Counts have no unit of their own and no fractions. */
