@@ -146,7 +146,7 @@ async fn f28_a_log_cut_anywhere_keeps_what_was_committed_before_the_cut() {
     let (spool, _) = open(dir.path(), &[]).await;
     let log = dir.path().join("spool.db-wal");
     // The first checkpoint comes with the start; after it the log only grows.
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
     let mut ends = Vec::new();
     for n in 3..15 {
         send_all(&spool, [n]).await;

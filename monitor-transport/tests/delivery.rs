@@ -501,7 +501,16 @@ async fn what_a_dropped_lane_was_given_counts_as_possibly_repeated_when_its_sink
     send_all(&spool, 0..3).await;
     eventually("a batch is open", || !stuck.offered.lock().unwrap().is_empty()).await;
     assert!(!spool.close(Duration::from_millis(200)).await);
-    let (spool, _) = open(dir.path(), &[]).await;
+    // What did not end in time ends later, and only then lets go of the files.
+    let reopened = async {
+        loop {
+            match builder(dir.path()).open(vec![], Arc::default()).await {
+                Ok(spool) => break spool,
+                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        }
+    };
+    let spool = tokio::time::timeout(SOON, reopened).await.unwrap();
     assert!(spool.close(SOON).await);
     let (sink, lane) = memory();
     let (spool, _) = open(dir.path(), &[&lane]).await;
