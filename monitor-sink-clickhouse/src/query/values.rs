@@ -9,8 +9,9 @@
 //! ```
 //!
 //! A percentile is looked for as in the list of all values: between the two ranks next to `p * (n - 1)`. A value of a rank is taken from
-//! its place within its bucket, in log space; that is done here, as the server would take longer to understand the expression. The group's smallest and largest value would bound it more closely, but they are columns
-//! that hardly compress: reading them takes longer than all the rest, for errors that a bucket's width bounds already.
+//! its place within its bucket, in log space; that is done here, as the server would take longer to understand the expression. The group's
+//! smallest and largest value would bound it more closely, but they are columns that hardly compress: reading them takes longer than all the
+//! rest, for errors that a bucket's width bounds already.
 //!
 //! Only what the measures need is added up.
 
@@ -169,52 +170,45 @@ enum Sums {
 
 /// The sums that the measures need, the last one the count.
 fn push_sums(sql: &mut Sql, ask: &Ask<'_>, sums: Sums) {
-    let names = |sql: &mut Sql, name: &'static str, n: Option<usize>| {
-        match n {
-            Some(n) => sql.numbered(name, n),
-            None => sql.push(name),
-        };
-        // That of a bucket has a name of its own: an alias must not be what it is made of.
-        sql.push(if sums == Sums::OfBuckets { "_" } else { "" });
-    };
-    let added = |sql: &mut Sql, again: &'static str, name: &'static str, n: Option<usize>| {
-        sql.push(again).push("(");
-        match n {
-            Some(n) => sql.numbered(name, n),
-            None => sql.push(name),
-        };
-        sql.push("_) AS ");
-        names(sql, name, n);
-        sql.push(", ");
-    };
     for (n, measure) in ask.measures.iter().enumerate() {
-        let Measure::CountKind(kind) = measure else { continue };
-        if sums == Sums::Added {
-            added(sql, "sum", "k_", Some(n));
-        } else {
-            sql.push("sumIf(count, kind = ").bind(Value::Text(kind.clone())).push(") AS ");
-            names(sql, "k_", Some(n));
+        if let Measure::CountKind(kind) = measure {
+            push_sum(sql, sums, "sum", ("k_", Some(n)), |sql| {
+                sql.push("sumIf(count, kind = ").bind(Value::Text(kind.clone())).push(")");
+            });
             sql.push(", ");
         }
     }
-    for need in needs(ask) {
-        // Where there are buckets, they tell this.
-        if need.name == VALUES && sums != Sums::OfGroups {
-            continue;
-        }
-        if sums == Sums::Added {
-            added(sql, need.again, need.name, None);
-        } else {
-            sql.push(need.sum).push(" AS ");
-            names(sql, need.name, None);
-            sql.push(", ");
-        }
+    // Where there are buckets, they tell how many values there are.
+    for need in needs(ask).filter(|need| need.name != VALUES || sums == Sums::OfGroups) {
+        push_sum(sql, sums, need.again, (need.name, None), |sql| {
+            sql.push(need.sum);
+        });
+        sql.push(", ");
     }
-    sql.push(match sums {
-        Sums::OfGroups => "sum(count) AS c",
-        Sums::OfBuckets => "sum(count) AS c_",
-        Sums::Added => "sum(c_) AS c",
+    push_sum(sql, sums, "sum", ("c", None), |sql| {
+        sql.push("sum(count)");
     });
+}
+
+/// A sum with its name: what `first` writes, or those of the buckets put together by `again`.
+fn push_sum(sql: &mut Sql, sums: Sums, again: &'static str, (name, n): (&'static str, Option<usize>), first: impl FnOnce(&mut Sql)) {
+    let push_name = |sql: &mut Sql| {
+        match n {
+            Some(n) => sql.numbered(name, n),
+            None => sql.push(name),
+        };
+    };
+    if sums == Sums::Added {
+        sql.push(again).push("(");
+        push_name(sql);
+        sql.push("_)");
+    } else {
+        first(sql);
+    }
+    sql.push(" AS ");
+    push_name(sql);
+    // That of a bucket has a name of its own: an alias must not be what it is made of.
+    sql.push(if sums == Sums::OfBuckets { "_" } else { "" });
 }
 
 /// A sum that only some measures need: of which column, and how those of buckets are put together.

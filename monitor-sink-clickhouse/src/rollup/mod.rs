@@ -111,8 +111,8 @@ impl Rollups {
         Rollups { connection, schema, counts, alone, closing: AtomicBool::new(false) }
     }
 
-    /// Builds, the newest first, until no day is dirty, and copies months that have changed. `now` is the time, ms since the Unix epoch: hours that ended less than two minutes
-    /// before it are not over yet. Waits while another process builds.
+    /// Builds, the newest first, until no day is dirty, and copies months that have changed. `now` is the time, ms since the Unix epoch: hours
+    /// that ended less than two minutes before it are not over yet. Waits while another process builds.
     ///
     /// # Errors
     /// The server does not answer, or refuses a statement.

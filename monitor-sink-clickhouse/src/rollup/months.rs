@@ -153,9 +153,12 @@ impl Rollups {
 }
 
 /// The months whose copy is not what their closed days hold, newest first.
-fn stale(months: BTreeMap<u32, Vec<Day>>, copies: &BTreeMap<u32, u64>) -> Vec<Stale> {
-    let gone = copies.keys().filter(|month| !months.contains_key(month)).map(|month| (*month, Vec::new())).collect::<Vec<_>>();
-    let all = months.into_iter().chain(gone).filter_map(|(month, days)| {
+fn stale(mut months: BTreeMap<u32, Vec<Day>>, copies: &BTreeMap<u32, u64>) -> Vec<Stale> {
+    // Of some nothing may be kept any more.
+    for month in copies.keys() {
+        months.entry(*month).or_default();
+    }
+    let newest_first = months.into_iter().rev().filter_map(|(month, days)| {
         let stored: u64 = days.iter().map(|day| day.stored).sum();
         let copied = copies.get(&month).copied().unwrap_or(0);
         let current = days.iter().all(|day| day.monthly) && stored == copied;
@@ -167,9 +170,7 @@ fn stale(months: BTreeMap<u32, Vec<Day>>, copies: &BTreeMap<u32, u64>) -> Vec<St
             days: days.into_iter().map(|day| day.day).collect(),
         })
     });
-    let mut all: Vec<Stale> = all.collect();
-    all.reverse();
-    all
+    newest_first.collect()
 }
 
 fn push_days(sql: &mut Sql, days: &[i64]) {
