@@ -6,7 +6,7 @@ use monitor_core::{QueryError, query::Measure};
 
 use super::{
     filter::{From, condition, group, matching_any, operand, tenant, texts},
-    plan::{ALL_HOURS, Cover, Spread, masks},
+    plan::{ALL_HOURS, Cover, Spread, masks, of_days},
     raw::{Ask, Sample},
 };
 use crate::{
@@ -69,20 +69,21 @@ fn rolled(
     table: From,
     columns: impl Fn(&mut Sql),
 ) -> Result<(), QueryError> {
-    let masks = masks(ranges);
-    sql.push("WITH toUnixTimestamp(toDateTime(day, 'UTC')) * 1000 AS midnight, ");
-    bits(sql, &masks);
-    sql.push(" AS bits");
     // Within a day the hours tell the steps.
-    let by_hour = ask.step.is_some_and(|step| step % DAY != 0 || ask.zone % DAY != 0);
+    let by_hour = ask.step.is_some_and(|step| !of_days(step, ask.zone));
+    if ask.step.is_some() {
+        sql.push("WITH toUnixTimestamp(toDateTime(day, 'UTC')) * 1000 AS midnight");
+    }
     if by_hour {
-        sql.push(", arrayJoin(bitPositionsToArray(bits)) AS hour");
+        sql.push(", arrayJoin(bitPositionsToArray(");
+        bits(sql, &masks(ranges));
+        sql.push(")) AS hour");
     }
     sql.push(" SELECT ");
     ask.push_keys(sql, if by_hour { "(midnight + hour * 3600000)" } else { "midnight" }, group)?;
     columns(sql);
     tenant(sql, table, ask.selection.scope, ask.selection.project)?;
-    within(sql, &masks);
+    within(sql, ranges);
     if !ask.selection.kinds.is_empty() {
         let kinds = texts(ask.selection.kinds);
         match spread {
@@ -108,14 +109,34 @@ fn bits(sql: &mut Sql, masks: &[(Range<i64>, u32)]) {
     sql.push("0, 0, hours)");
 }
 
-/// ` AND …`: rows of the days, those of a part of a day only with an event in it.
-pub(super) fn within(sql: &mut Sql, masks: &[(Range<i64>, u32)]) {
-    sql.push(" AND (");
-    for (n, (days, mask)) in masks.iter().enumerate() {
-        sql.push(if n == 0 { "" } else { " OR " });
-        sql.push("day >= ").bind_day(days.start * DAY).push(" AND day < ").bind_day(days.end * DAY);
-        if *mask != ALL_HOURS {
-            sql.push(" AND bitAnd(hours, ").bind(Value::Integer((*mask).into())).push(") != 0");
+/// ` AND …`: rows with an event in one of the ranges, as [`cut_rows`](super::plan::cut_rows) makes them.
+pub(super) fn within(sql: &mut Sql, ranges: &[Range<i64>]) {
+    let mut between = " AND (";
+    let mut or = |sql: &mut Sql| {
+        sql.push(between);
+        between = " OR ";
+    };
+    for range in ranges {
+        let (first, last) = (range.start.div_euclid(DAY), range.end.div_euclid(DAY));
+        let is_cut = [range.start > first * DAY, range.end > last * DAY];
+        let whole = first + i64::from(is_cut[0])..last;
+        if whole.start < whole.end {
+            or(sql);
+            sql.push("day >= ").bind_day(whole.start * DAY).push(" AND day < ").bind_day(whole.end * DAY);
+        }
+        if first == last && is_cut[0] {
+            or(sql);
+            let hours: u32 = masks(std::slice::from_ref(range)).iter().fold(0, |hours, (_, mask)| hours | mask);
+            sql.push("day = ").bind_day(first * DAY).push(" AND bitAnd(hours, ").bind(Value::Integer(hours.into())).push(") != 0");
+            continue;
+        }
+        if is_cut[0] {
+            or(sql);
+            sql.push("day = ").bind_day(first * DAY).push(" AND `end` >= ").bind_time(range.start);
+        }
+        if is_cut[1] {
+            or(sql);
+            sql.push("day = ").bind_day(last * DAY).push(" AND start < ").bind_time(range.end);
         }
     }
     sql.push(")");

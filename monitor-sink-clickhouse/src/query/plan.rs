@@ -282,12 +282,14 @@ fn people(question: &Question<'_>, known: &Known) -> Option<(Source, Sample)> {
     };
     let cover = if routes || kinds {
         // Nor does it tell in which hour: the step and the range must hold whole rows.
-        if question.step.is_some_and(|step| step % DAY != 0 || question.zone % DAY != 0) {
+        if question.step.is_some_and(|step| !of_days(step, question.zone)) {
             return None;
         }
         whole_rows(&question.range, known, question.now)
-    } else {
+    } else if question.step.is_some_and(|step| !of_days(step, question.zone)) {
         hours(&question.range, known)
+    } else {
+        cut_rows(&question.range, known)
     };
     if cover.rolled.is_empty() {
         return None;
@@ -313,7 +315,7 @@ pub(super) fn visits(query: &RetentionQuery, known: &Known, limits: Limits, now:
     }
     let range = query.from..query.to;
     let by_kind = !query.first.kinds.is_empty() || !query.again.kinds.is_empty();
-    let cover = if by_kind { whole_rows(&range, known, now) } else { hours(&range, known) };
+    let cover = if by_kind { whole_rows(&range, known, now) } else { cut_rows(&range, known) };
     if cover.rolled.is_empty() {
         return None;
     }
@@ -326,6 +328,22 @@ pub(super) fn visits(query: &RetentionQuery, known: &Known, limits: Limits, now:
 pub(super) fn hours(range: &Range<i64>, known: &Known) -> Cover {
     let whole = up(range.start, HOUR)..range.end - range.end.rem_euclid(HOUR);
     cover(range, known, known.days.iter().map(|(day, known)| (day * DAY).max(whole.start)..known.until.min(whole.end)))
+}
+
+/// Whether steps are whole days.
+pub(super) fn of_days(step: i64, zone: i64) -> bool {
+    step % DAY == 0 && zone % DAY == 0
+}
+
+/// The times of which rows of the rollup of sessions tell whether there is an event in them, and the rest of the range. Of a day that the range
+/// cuts once, the row's first or last event tells; of one that it cuts twice the hours do, if they are whole.
+pub(super) fn cut_rows(range: &Range<i64>, known: &Known) -> Cover {
+    let held = known.days.iter().map(|(day, known)| {
+        let (start, end) = ((day * DAY).max(range.start), known.until.min(range.end));
+        let twice = start > day * DAY && end < (day + 1) * DAY;
+        if twice { up(start, HOUR)..end - end.rem_euclid(HOUR) } else { start..end }
+    });
+    cover(range, known, held)
 }
 
 /// The closed days that are in the rollups, and the rest of the range.
@@ -550,6 +568,22 @@ mod tests {
         assert_eq!(whole_rows(&(100 * DAY..noon - 1), &known(), now).rolled, [100 * DAY..102 * DAY]);
         // A later build may have added hours behind the end of the range.
         assert_eq!(whole_rows(&(100 * DAY..noon), &known(), now + HOUR).rolled, [100 * DAY..102 * DAY]);
+    }
+
+    #[test]
+    fn rows_of_sessions_tell_of_a_day_that_is_cut_once_and_of_whole_hours() {
+        let cover = |range: Range<i64>| {
+            let cover = cut_rows(&range, &known());
+            (cover.rolled, cover.rest)
+        };
+        let (from, noon) = (100 * DAY + 90 * 60_000, 102 * DAY + 12 * HOUR);
+        assert_eq!(cover(from..noon), (vec![from..noon - 2 * HOUR], vec![noon - 2 * HOUR..noon]));
+        assert_eq!(cover(100 * DAY..102 * DAY + 7), (vec![100 * DAY..102 * DAY + 7], vec![]));
+        // Twice: by whole hours, and so is the day that is not over.
+        let (hour, rest) = (100 * DAY + 2 * HOUR..100 * DAY + 3 * HOUR, |range: Range<i64>| range);
+        assert_eq!(cover(from..hour.end + 5), (vec![hour.clone()], vec![rest(from..hour.start), rest(hour.end..hour.end + 5)]));
+        let late = 102 * DAY + 9 * HOUR + 1..102 * DAY + 10 * HOUR;
+        assert_eq!(cover(late.clone()), (vec![], vec![late]));
     }
 
     #[test]

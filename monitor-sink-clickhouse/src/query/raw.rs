@@ -9,12 +9,15 @@ use std::ops::Range;
 
 use monitor_core::{
     QueryError,
-    query::{Field, Measure, VITAL_BANDS},
+    query::{Field, Measure},
 };
 
-use super::filter::{Selection, group, matching, operand};
+use super::{
+    filter::{Selection, group, matching, operand},
+    values::banded,
+};
 use crate::{
-    rollup::bucket,
+    rollup::{band, bucket},
     sql::{Sql, Value},
 };
 
@@ -200,7 +203,13 @@ pub(super) fn list(sql: &mut Sql, columns: Range<usize>) {
 pub(super) fn select(ask: &Ask<'_>) -> Result<Sql, QueryError> {
     let mut sql = Sql::new("WITH weight * ");
     ask.sample.factor(&mut sql);
-    sql.push(" AS w SELECT ");
+    sql.push(" AS w");
+    if ask.measures.iter().any(|measure| banded(measure)) {
+        sql.push(", ");
+        band(&mut sql);
+        sql.push(" AS rated");
+    }
+    sql.push(" SELECT ");
     ask.push_keys(&mut sql, "toUnixTimestamp64Milli(time)", group)?;
     let keys = ask.keys();
     for (n, measure) in ask.measures.iter().enumerate() {
@@ -246,12 +255,12 @@ fn push_measure(sql: &mut Sql, measure: &Measure, ask: &Ask<'_>) -> Result<(), Q
         }
         Measure::Failures => sql.push("toUInt64(round(sumIf(w, failure != '')))"),
         Measure::FailureRate => sql.push("sumIf(w, failure != '') / sum(w)"),
-        Measure::Good => rounded(sql, Band::Good),
-        Measure::NeedsImprovement => rounded(sql, Band::NeedsImprovement),
-        Measure::Poor => rounded(sql, Band::Poor),
-        Measure::GoodShare => share(sql, Band::Good),
-        Measure::NeedsImprovementShare => share(sql, Band::NeedsImprovement),
-        Measure::PoorShare => share(sql, Band::Poor),
+        Measure::Good => rounded(sql, GOOD),
+        Measure::NeedsImprovement => rounded(sql, MIDDLE),
+        Measure::Poor => rounded(sql, POOR),
+        Measure::GoodShare => share(sql, GOOD),
+        Measure::NeedsImprovementShare => share(sql, MIDDLE),
+        Measure::PoorShare => share(sql, POOR),
         Measure::FirstSeen => sql.push("toUnixTimestamp64Milli(minOrNull(time))"),
         Measure::LastSeen => sql.push("toUnixTimestamp64Milli(maxOrNull(time))"),
         Measure::AnyName => sql.push("argMaxOrNull(toString(name), (time, id))"),
@@ -280,45 +289,17 @@ pub(super) fn is_percentile(measure: &Measure) -> bool {
     matches!(measure, Measure::P50 | Measure::P75 | Measure::P90 | Measure::P95 | Measure::P99)
 }
 
-/// The bands of web vitals.
-#[derive(Clone, Copy)]
-pub(super) enum Band {
-    Good,
-    NeedsImprovement,
-    Poor,
-    Any,
+/// The weight of web vitals of a rating, see [`band`].
+const GOOD: &str = "sumIf(w, rated = 1)";
+const MIDDLE: &str = "sumIf(w, rated = 2)";
+const POOR: &str = "sumIf(w, rated = 3)";
+
+fn rounded<'a>(sql: &'a mut Sql, of_rating: &'static str) -> &'a mut Sql {
+    sql.push("toUInt64(round(").push(of_rating).push("))")
 }
 
-fn rounded(sql: &mut Sql, band: Band) -> &mut Sql {
-    sql.push("toUInt64(round(");
-    weight_in(sql, band).push("))")
-}
-
-fn share(sql: &mut Sql, band: Band) -> &mut Sql {
-    weight_in(sql, band).push(" / ");
-    weight_in(sql, Band::Any)
-}
-
-/// The weight of web vitals whose value lies in a band.
-fn weight_in(sql: &mut Sql, band: Band) -> &mut Sql {
-    sql.push("sumIf(w, ");
-    in_band(sql, band).push(")")
-}
-
-/// Whether a row is a web vital whose value lies in a band.
-pub(super) fn in_band(sql: &mut Sql, band: Band) -> &mut Sql {
-    sql.push("kind = 'vital' AND isFinite(value) AND (");
-    for (n, &(name, good, poor)) in VITAL_BANDS.iter().enumerate() {
-        sql.push(if n == 0 { "(name = " } else { " OR (name = " }).bind(Value::Text(name.into()));
-        match band {
-            Band::Good => sql.push(" AND value <= ").bind(Value::Float(good)),
-            Band::NeedsImprovement => sql.push(" AND value > ").bind(Value::Float(good)).push(" AND value <= ").bind(Value::Float(poor)),
-            Band::Poor => sql.push(" AND value > ").bind(Value::Float(poor)),
-            Band::Any => sql,
-        }
-        .push(")");
-    }
-    sql.push(")")
+fn share<'a>(sql: &'a mut Sql, of_rating: &'static str) -> &'a mut Sql {
+    sql.push(of_rating).push(" / sumIf(w, rated > 0)")
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use super::{
     counted,
     filter::{From, Selection, happening as conditions, matching, tenant, texts},
     people::within,
-    plan::{self, Cover, masks},
+    plan::{self, Cover},
     raw::{Sample, step_of},
 };
 use crate::{
@@ -76,7 +76,7 @@ fn select(scope: &Scope, query: &RetentionQuery, cover: &Cover, sample: Sample) 
             sql.push(name);
         }
         tenant(&mut sql, table, scope, &query.project)?;
-        within(&mut sql, &masks(&ranges));
+        within(&mut sql, &ranges);
         conditions(&mut sql, &[], &query.filters)?;
         sample.condition(&mut sql);
         sql.push(somebody);

@@ -24,7 +24,7 @@ use super::{
     filter::{From, Selection, condition, matching, matching_any, pick_few, tenant},
     known::Known,
     people::within,
-    plan::{self, Cover, HOUR, masks},
+    plan::{self, Cover, HOUR},
 };
 use crate::{
     connection::Answer,
@@ -164,7 +164,7 @@ fn select(scope: &Scope, query: &SessionQuery, range: Range<i64>, cover: &Cover)
         }
         sql.push(" AS meets");
         tenant(&mut sql, table, scope, &query.project)?;
-        within(&mut sql, &masks(&ranges));
+        within(&mut sql, &ranges);
         sql.push(" AND session_hash != 0");
     }
     if !cover.rest.is_empty() {
@@ -283,7 +283,7 @@ fn details(scope: &Scope, query: &SessionQuery, cover: &Cover, sessions: &[Liste
              toString(os) AS its_os, toString(device) AS its_device, toString(country) AS its_country, toString(release) AS its_release",
         );
         tenant(&mut sql, table, scope, &query.project)?;
-        within(&mut sql, &masks(&ranges));
+        within(&mut sql, &ranges);
         listed(&mut sql, sessions, " AND session_hash");
     }
     if !cover.rest.is_empty() {

@@ -25,10 +25,10 @@ use super::{
     answer::{Bucket, buckets},
     filter::{From, group, happening, matching_any, operand, tenant},
     plan::{Cover, Cube},
-    raw::{Ask, Band, in_band, list},
+    raw::{Ask, list},
 };
 use crate::{
-    rollup::bucket,
+    rollup::{band, bucket},
     sql::{Sql, Value},
 };
 
@@ -264,7 +264,8 @@ fn columns(ask: &Ask<'_>) -> Vec<&'static str> {
     columns
 }
 
-fn banded(measure: &Measure) -> bool {
+/// Whether a measure needs the ratings of web vitals.
+pub(super) fn banded(measure: &Measure) -> bool {
     use Measure::{Good, GoodShare, NeedsImprovement, NeedsImprovementShare, Poor, PoorShare};
     matches!(measure, Good | NeedsImprovement | Poor | GoodShare | NeedsImprovementShare | PoorShare)
 }
@@ -318,19 +319,13 @@ fn rest(sql: &mut Sql, ask: &Ask<'_>, ranges: &[Range<i64>]) -> Result<(), Query
     ask.push_keys(sql, "toUnixTimestamp64Milli(time)", group)?;
     for column in columns(ask) {
         match column {
-            "bucket" => sql.push(bucket::SQL),
-            "failed" => sql.push("toUInt8(failure != '')"),
-            "total" => sql.push("if(isFinite(value), value * weight, 0)"),
-            "low" | "high" => sql.push("value"),
-            "band" => {
-                sql.push("toUInt8(multiIf(");
-                for (band, number) in [(Band::Good, "1"), (Band::NeedsImprovement, "2"), (Band::Poor, "3")] {
-                    in_band(sql, band).push(", ").push(number).push(", ");
-                }
-                sql.push("0))")
-            }
-            same => sql.push(same),
-        };
+            "bucket" => _ = sql.push(bucket::SQL),
+            "failed" => _ = sql.push("toUInt8(failure != '')"),
+            "total" => _ = sql.push("if(isFinite(value), value * weight, 0)"),
+            "low" | "high" => _ = sql.push("value"),
+            "band" => band(sql),
+            same => _ = sql.push(same),
+        }
         sql.push(" AS ").push(column).push(", ");
     }
     sql.push("toFloat64(weight) AS count");

@@ -125,8 +125,8 @@ fn measures(sql: &mut Sql) {
     sql.push("count(), sum(weight), sumIf(value * weight, isFinite(value)), if(bucket = -32768, nan, min(value)), if(bucket = -32768, nan, max(value))");
 }
 
-/// Rating as a web vital, as the measures `good` … of a question say it.
-fn band(sql: &mut Sql) {
+/// Rating as a web vital: 1 is good, 2 needs improvement, 3 is poor, 0 is all that has no rating.
+pub(crate) fn band(sql: &mut Sql) {
     sql.push("toUInt8(multiIf(kind != 'vital' OR NOT isFinite(value), 0");
     for &(name, good, poor) in VITAL_BANDS {
         sql.push(", name = ").bind(Value::Text(name.into()));
