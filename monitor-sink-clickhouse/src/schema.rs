@@ -40,6 +40,8 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { version: 14, name: "rollup_month_sessions", sql: include_str!("migrations/0014_rollup_month_sessions.sql") },
     Migration { version: 15, name: "rollup_month_issues", sql: include_str!("migrations/0015_rollup_month_issues.sql") },
     Migration { version: 16, name: "rollup_state_monthly", sql: include_str!("migrations/0016_rollup_state_monthly.sql") },
+    Migration { version: 17, name: "rollup_targets", sql: include_str!("migrations/0017_rollup_targets.sql") },
+    Migration { version: 18, name: "rollup_month_targets", sql: include_str!("migrations/0018_rollup_month_targets.sql") },
 ];
 
 const RECORD: &str = "CREATE TABLE IF NOT EXISTS schema_migrations
@@ -215,9 +217,9 @@ struct Retention {
     projects: Vec<(String, u32)>,
 }
 
-/// Rollups of sessions and issues go with the events. The others are removed by the job that builds them, which sees to it that nobody reads
+/// Rollups of sessions, issues and targets go with the events. The others are removed by the job that builds them, which sees to it that nobody reads
 /// half of a day; where it does not run, they go two days later.
-fn retentions(options: &Options) -> [Retention; 11] {
+fn retentions(options: &Options) -> [Retention; 13] {
     let projects: Vec<_> = options.project_retention.iter().map(|(project, days)| (project.clone(), *days)).collect();
     let like_events = |table, day| Retention { table, day, days: options.retention_days, projects: projects.clone() };
     let days = if options.rollup_retention_days == 0 { 0 } else { options.rollup_retention_days.saturating_add(2) };
@@ -226,11 +228,13 @@ fn retentions(options: &Options) -> [Retention; 11] {
         like_events("events", "toDate(time)"),
         like_events("rollup_sessions", "day"),
         like_events("rollup_issues", "day"),
+        like_events("rollup_targets", "day"),
         longer("rollup_hours", "toDate(hour)"),
         longer("rollup_routes", "day"),
         longer("rollup_clients", "day"),
         like_events("rollup_month_sessions", "day"),
         like_events("rollup_month_issues", "day"),
+        like_events("rollup_month_targets", "day"),
         longer("rollup_month_hours", "toDate(hour)"),
         longer("rollup_month_routes", "day"),
         longer("rollup_month_clients", "day"),

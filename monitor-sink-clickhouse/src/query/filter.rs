@@ -27,6 +27,7 @@ pub(super) enum From {
     Hours,
     Routes,
     Clients,
+    Targets,
     Sessions,
     /// A row for each route of a session.
     SessionRoutes,
@@ -36,6 +37,7 @@ pub(super) enum From {
     MonthHours,
     MonthRoutes,
     MonthClients,
+    MonthTargets,
     MonthSessions,
     MonthSessionRoutes,
     MonthSessionKinds,
@@ -50,6 +52,7 @@ impl From {
             From::Hours => From::MonthHours,
             From::Routes => From::MonthRoutes,
             From::Clients => From::MonthClients,
+            From::Targets => From::MonthTargets,
             From::Sessions => From::MonthSessions,
             From::SessionRoutes => From::MonthSessionRoutes,
             From::SessionKinds => From::MonthSessionKinds,
@@ -70,6 +73,7 @@ pub(super) fn tenant(sql: &mut Sql, from: From, scope: &Scope, project: &str) ->
         From::Hours => " FROM rollup_hours WHERE project = ",
         From::Routes => " FROM rollup_routes WHERE project = ",
         From::Clients => " FROM rollup_clients WHERE project = ",
+        From::Targets => " FROM rollup_targets WHERE project = ",
         From::Sessions => " FROM rollup_sessions WHERE project = ",
         From::SessionRoutes => " FROM rollup_sessions ARRAY JOIN routes AS route WHERE project = ",
         From::SessionKinds => " FROM rollup_sessions ARRAY JOIN kinds AS kind WHERE project = ",
@@ -77,6 +81,7 @@ pub(super) fn tenant(sql: &mut Sql, from: From, scope: &Scope, project: &str) ->
         From::MonthHours => " FROM rollup_month_hours WHERE project = ",
         From::MonthRoutes => " FROM rollup_month_routes WHERE project = ",
         From::MonthClients => " FROM rollup_month_clients WHERE project = ",
+        From::MonthTargets => " FROM rollup_month_targets WHERE project = ",
         From::MonthSessions => " FROM rollup_month_sessions WHERE project = ",
         From::MonthSessionRoutes => " FROM rollup_month_sessions ARRAY JOIN routes AS route WHERE project = ",
         From::MonthSessionKinds => " FROM rollup_month_sessions ARRAY JOIN kinds AS kind WHERE project = ",
@@ -254,7 +259,8 @@ mod tests {
     #[test]
     fn a_project_out_of_scope_does_not_exist() {
         let scope = Scope::Projects(vec!["bank".into()]);
-        let tables = [From::Events, From::Hours, From::Routes, From::Clients, From::Sessions, From::Issues, From::IssueStates];
+        let tables =
+            [From::Events, From::Hours, From::Routes, From::Clients, From::Targets, From::Sessions, From::Issues, From::IssueStates];
         for table in tables.into_iter().flat_map(|table| [table, table.by_month()]) {
             assert!(matches!(tenant(&mut Sql::default(), table, &scope, "shop"), Err(QueryError::NotFound)), "{table:?}");
             assert!(tenant(&mut Sql::default(), table, &scope, "bank").is_ok(), "{table:?}");

@@ -27,7 +27,9 @@ pub(super) async fn answer(store: &ClickHouseStore, scope: &Scope, query: &Issue
     let known = store.known().await?;
     // When an issue was seen first and last in all that is kept: of closed days the rollup knows.
     let kept = plan::days(&(0..EVER), &known);
-    let answer: Answer<Vec<Cell>> = store.ask(&select(scope, query, &kept)?).await?;
+    // Nothing is later than the range, and nothing is left out: the latest texts of the range are the latest of all.
+    let ends_last = query.to > super::now() || known.days.last_key_value().is_some_and(|(day, _)| (day + 1) * crate::row::DAY <= query.to);
+    let answer: Answer<Vec<Cell>> = store.ask(&select(scope, query, &kept, ends_last && query.filters.is_empty())?).await?;
     let rows = answer.data.into_iter().map(|row| {
         let last = IssueQuery::COLUMNS.len() - 1;
         let cells = row.into_iter().zip(IssueQuery::COLUMNS).enumerate().map(|(n, (cell, column))| {
@@ -63,15 +65,19 @@ fn whole(weight: f64) -> u64 {
     weight.round() as u64
 }
 
-fn select(scope: &Scope, query: &IssueQuery, kept: &Cover) -> Result<Sql, QueryError> {
+/// With the texts of the latest event that is `kept`, or of the latest in the range, which takes longer: all of them are read.
+fn select(scope: &Scope, query: &IssueQuery, kept: &Cover, texts_of_kept: bool) -> Result<Sql, QueryError> {
     let kinds = [Kind::Error, Kind::Message];
     let selection = Selection { scope, project: &query.project, kinds: &kinds, filters: &query.filters };
-    let mut sql = Sql::new("SELECT r.fingerprint, r.its_kind, r.its_name, r.its_message, ");
+    let mut sql = Sql::new("SELECT r.fingerprint, r.its_kind, its_name, its_message, ");
     sql.push("multiIf(s.status = 'ignored', 'ignored', s.status = 'resolved', if(a.last > s.decided, 'regressed', 'resolved'), 'open') AS state, ");
     sql.push("r.count, r.users, r.sessions, toUnixTimestamp64Milli(a.first), toUnixTimestamp64Milli(a.last), ");
     sql.push("a.release_first, a.release_last, r.spark");
-    sql.push(" FROM (SELECT fingerprint, any(toString(kind)) AS its_kind, argMax(toString(name), (time, id)) AS its_name,");
-    sql.push(" argMax(message, (time, id)) AS its_message, toUInt64(round(sum(weight))) AS count, uniqExactIf(user_hash, notEmpty(visitor)) AS users,");
+    sql.push(" FROM (SELECT fingerprint, any(toString(kind)) AS its_kind,");
+    if !texts_of_kept {
+        sql.push(" argMax(toString(name), (time, id)) AS its_name, argMax(message, (time, id)) AS its_message,");
+    }
+    sql.push(" toUInt64(round(sum(weight))) AS count, uniqExactIf(user_hash, notEmpty(visitor)) AS users,");
     sql.push(" uniqExactIf(session, notEmpty(session)) AS sessions,");
     sql.push(" sumMap([toUInt8(intDiv((toUnixTimestamp64Milli(time) - ").bind(Value::Integer(query.from)).push(") * 24, ");
     sql.bind(Value::Integer(query.to - query.from)).push("))], [toFloat64(weight)]) AS spark");
@@ -79,9 +85,14 @@ fn select(scope: &Scope, query: &IssueQuery, kept: &Cover) -> Result<Sql, QueryE
     sql.push(" AND fingerprint != '' GROUP BY fingerprint) AS r");
 
     sql.push(" INNER JOIN (SELECT fingerprint, min(part.first) AS first, max(part.last) AS last, argMin(part.release_first, part.first) AS release_first,");
-    sql.push(" argMax(part.release_last, part.last) AS release_last FROM (");
+    sql.push(" argMax(part.release_last, part.last) AS release_last");
+    if texts_of_kept {
+        sql.push(", argMax(toString(part.name), part.last) AS its_name, argMax(part.message, part.last) AS its_message");
+    }
+    sql.push(" FROM (");
+    let texts = if texts_of_kept { ", name, message" } else { "" };
     for (table, ranges) in kept.sources(From::Issues) {
-        sql.push("SELECT fingerprint, first, last, release_first, release_last");
+        sql.push("SELECT fingerprint, first, last, release_first, release_last").push(texts);
         tenant(&mut sql, table, scope, &query.project)?;
         sql.push(" AND (");
         for (n, days) in ranges.iter().enumerate() {
@@ -89,7 +100,7 @@ fn select(scope: &Scope, query: &IssueQuery, kept: &Cover) -> Result<Sql, QueryE
         }
         sql.push(") UNION ALL ");
     }
-    sql.push("SELECT fingerprint, time AS first, time AS last, release AS release_first, release AS release_last");
+    sql.push("SELECT fingerprint, time AS first, time AS last, release AS release_first, release AS release_last").push(texts);
     matching_any(&mut sql, &Selection { filters: &[], ..selection }, &kept.rest)?;
     sql.push(" AND fingerprint != '') AS part GROUP BY fingerprint) AS a ON a.fingerprint = r.fingerprint");
 
@@ -102,8 +113,8 @@ fn select(scope: &Scope, query: &IssueQuery, kept: &Cover) -> Result<Sql, QueryE
     }
     if !query.search.is_empty() {
         let pattern = like(&query.search);
-        sql.push(" AND (lowerUTF8(r.its_name) LIKE lowerUTF8(").bind(Value::Text(pattern.clone()));
-        sql.push(") OR lowerUTF8(r.its_message) LIKE lowerUTF8(").bind(Value::Text(pattern)).push("))");
+        sql.push(" AND (lowerUTF8(its_name) LIKE lowerUTF8(").bind(Value::Text(pattern.clone()));
+        sql.push(") OR lowerUTF8(its_message) LIKE lowerUTF8(").bind(Value::Text(pattern)).push("))");
     }
     sql.push(match query.order {
         IssueOrder::Count => " ORDER BY r.count DESC, a.last DESC, r.fingerprint",

@@ -19,7 +19,7 @@ use monitor_core::Kind;
 use super::plan::Cube;
 use crate::{
     connection::{Answer, Connection},
-    rollup::DEFINITION,
+    rollup::{DEFINITION, TARGETED},
     row::DAY,
     sql::{Sql, Value},
 };
@@ -52,6 +52,7 @@ pub(super) struct Day {
     pub(super) hours: u64,
     pub(super) routes: u64,
     pub(super) clients: u64,
+    pub(super) targets: u64,
     pub(super) sessions: u64,
 }
 
@@ -69,8 +70,11 @@ impl Known {
             Cube::Hours => day.hours,
             Cube::Routes => day.routes,
             Cube::Clients => day.clients,
+            Cube::Targets => day.targets,
         });
-        whole(rows * self.share(project, kinds, names))
+        // It holds some kinds only.
+        let held = if cube == Cube::Targets { self.shares.keys().map(|project| self.share(project, &TARGETED, None)).sum() } else { 1.0 };
+        whole(rows * self.share(project, kinds, names) / f64::max(held, f64::MIN_POSITIVE))
     }
 
     /// Rows of the rollup of sessions to be read.
@@ -174,7 +178,8 @@ async fn read(connection: &Connection) -> Result<Known> {
         Sql::new("SELECT table, toUInt32(toDateOrZero(partition)) AS day, sum(rows) FROM system.parts WHERE active AND database = ");
     sql.bind(Value::Text(connection.options().database.clone()));
     sql.push(
-        " AND table IN ('events', 'rollup_hours', 'rollup_routes', 'rollup_clients', 'rollup_sessions') GROUP BY table, day HAVING day > 0",
+        " AND table IN ('events', 'rollup_hours', 'rollup_routes', 'rollup_clients', 'rollup_targets', 'rollup_sessions') \
+        GROUP BY table, day HAVING day > 0",
     );
     let parts: Answer<(String, i64, u64)> = connection.ask(&client, &sql).await?;
     for (table, day, rows) in parts.data {
@@ -184,6 +189,7 @@ async fn read(connection: &Connection) -> Result<Known> {
             "rollup_hours" => day.hours = rows,
             "rollup_routes" => day.routes = rows,
             "rollup_clients" => day.clients = rows,
+            "rollup_targets" => day.targets = rows,
             _ => day.sessions = rows,
         }
     }

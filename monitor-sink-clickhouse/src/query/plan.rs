@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! little to read                          the events, all of them
-//! values, over dimensions of a rollup     rollup_hours, rollup_routes or rollup_clients, and the events of the times it does not hold
+//! values, over dimensions of a rollup     rollup_hours, _routes, _clients or _targets, and the events of the times it does not hold
 //! visitors and sessions, where exact      rollup_sessions, whole or a sample, and the events of the times it does not hold
 //! all else                                the events, a sample of the visitors
 //! ```
@@ -17,7 +17,10 @@ use monitor_core::{
 };
 
 use super::{filter::From, known::Known, raw::Sample, trust};
-use crate::{rollup::month, row::DAY};
+use crate::{
+    rollup::{TARGETED, month},
+    row::DAY,
+};
 
 /// An hour, ms.
 pub(super) const HOUR: i64 = 3_600_000;
@@ -33,6 +36,8 @@ pub(super) struct Limits {
     few_events: u64,
     /// Events a sample is made of.
     sample_events: u64,
+    /// Rows of `rollup_targets` up to which they are read.
+    few_targets: u64,
     /// Rows of `rollup_sessions` up to which all are read: they are few bytes.
     few_sessions: u64,
     /// Rows of `rollup_sessions` a sample is made of.
@@ -43,7 +48,13 @@ impl Limits {
     /// By the number of events that may be read for any question.
     pub(super) fn new(quick: u64) -> Limits {
         let times = |n: u64| quick.saturating_mul(n).max(1);
-        Limits { few_events: quick, sample_events: times(1), few_sessions: times(3).max(FEW_SESSIONS), sample_sessions: times(1) }
+        Limits {
+            few_events: quick,
+            sample_events: times(1),
+            few_targets: times(5),
+            few_sessions: times(3).max(FEW_SESSIONS),
+            sample_sessions: times(1),
+        }
     }
 }
 
@@ -72,6 +83,8 @@ pub(super) enum Cube {
     Hours,
     Routes,
     Clients,
+    /// Of some kinds only.
+    Targets,
 }
 
 /// How the lists of a row of `rollup_sessions` are read.
@@ -115,12 +128,13 @@ pub(super) struct Question<'a> {
 impl Cube {
     /// What it tells apart.
     fn holds(self, field: &Field) -> bool {
-        use Field::{Browser, Connection, Country, Device, Environment, Kind, Name, Os, Release, Route};
+        use Field::{Browser, Connection, Country, Device, Environment, Failure, Kind, Method, Name, Os, Release, Route, Status, Target};
         match self {
-            _ if matches!(field, Kind | Name | Device | Environment) => true,
-            Cube::Hours => *field == Release,
-            Cube::Routes => matches!(field, Release | Route),
-            Cube::Clients => matches!(field, Country | Browser | Os | Connection),
+            _ if matches!(field, Kind | Name | Environment) => true,
+            Cube::Hours => matches!(field, Device | Release),
+            Cube::Routes => matches!(field, Device | Release | Route),
+            Cube::Clients => matches!(field, Device | Country | Browser | Os | Connection),
+            Cube::Targets => matches!(field, Target | Method | Status | Failure),
         }
     }
 }
@@ -238,9 +252,12 @@ fn names(filters: &[Filter]) -> Option<&[String]> {
 
 /// The cheapest histogram rollup that can answer, and the rows it takes.
 fn values(question: &Question<'_>, known: &Known) -> Option<(Source, u64)> {
-    let candidates = [Cube::Hours, Cube::Routes, Cube::Clients].into_iter().filter_map(|cube| {
+    let candidates = [Cube::Hours, Cube::Routes, Cube::Clients, Cube::Targets].into_iter().filter_map(|cube| {
         let fields = question.filters.iter().map(|filter| &filter.field).chain(question.group_by);
         if !fields.into_iter().all(|field| cube.holds(field)) {
+            return None;
+        }
+        if cube == Cube::Targets && (question.kinds.is_empty() || !question.kinds.iter().all(|kind| TARGETED.contains(kind))) {
             return None;
         }
         let grain = if cube == Cube::Hours { HOUR } else { DAY };
@@ -252,6 +269,10 @@ fn values(question: &Question<'_>, known: &Known) -> Option<(Source, u64)> {
             return None;
         }
         let rows = known.rolled(cube, question.project, question.kinds, names(question.filters), &cover.rolled);
+        // Nobody knows how many targets there are: of too many a sample of the events is read sooner.
+        if cube == Cube::Targets && rows > question.limits.few_targets {
+            return None;
+        }
         let rest = cover.rest.iter().filter_map(|rest| known.events(question.project, question.kinds, names(question.filters), rest));
         let cost = rows + rest.sum::<u64>();
         Some((Source::Values(cube, cover), cost))
@@ -468,7 +489,19 @@ mod tests {
     /// Day 100 and 101 are closed, 102 is in the rollups up to 10:00, nothing of 103 is.
     fn known() -> Known {
         let day = |day: i64, until: i64| {
-            (day, Day { until, monthly: false, events: 1_000_000, hours: 10_000, routes: 30_000, clients: 90_000, sessions: 80_000 })
+            (
+                day,
+                Day {
+                    until,
+                    monthly: false,
+                    events: 1_000_000,
+                    hours: 10_000,
+                    routes: 30_000,
+                    clients: 90_000,
+                    targets: 20_000,
+                    sessions: 80_000,
+                },
+            )
         };
         let days = [day(100, 101 * DAY), day(101, 102 * DAY), day(102, 102 * DAY + 10 * HOUR), day(103, 103 * DAY)];
         let names = |names: &[(&str, f64)]| names.iter().map(|(name, share)| ((*name).to_owned(), *share)).collect();
@@ -498,6 +531,10 @@ mod tests {
 
     impl Scene {
         fn plan(&self, measures: &[Measure]) -> Vec<Part> {
+            self.plan_with(measures, &known())
+        }
+
+        fn plan_with(&self, measures: &[Measure], known: &Known) -> Vec<Part> {
             let measures: Vec<&Measure> = measures.iter().collect();
             let question = Question {
                 project: self.project,
@@ -512,7 +549,7 @@ mod tests {
                 limits: Limits::new(200_000),
                 now: 102 * DAY + 10 * HOUR + 5,
             };
-            plan(&question, &known())
+            plan(&question, known)
         }
 
         fn cubes(&self) -> Option<Cube> {
@@ -621,6 +658,22 @@ mod tests {
         );
         let by_route = |step: i64, zone: i64| Scene { step: Some(step), zone, group_by: vec![Field::Route], ..Scene::default() }.cubes();
         assert_eq!((by_route(DAY, 0), by_route(DAY, HOUR), by_route(HOUR, 0)), (Some(Cube::Routes), None, None));
+    }
+
+    #[test]
+    fn targets_are_asked_of_their_rollup_where_it_holds_all_of_them() {
+        let cube = |kinds: &[Kind], fields: &[Field]| {
+            Scene { kinds: kinds.to_vec(), group_by: fields.to_vec(), range: 100 * DAY..102 * DAY, ..Scene::default() }.cubes()
+        };
+        assert_eq!(cube(&[Kind::Click], &[Field::Target]), Some(Cube::Targets));
+        assert_eq!(cube(&[Kind::Click, Kind::Vital], &[Field::Target]), None);
+        assert_eq!(cube(&[], &[Field::Target]), None);
+        assert_eq!(cube(&[Kind::Click], &[Field::Target, Field::Route]), None);
+        // More of them than a sample would read.
+        let mut many = known();
+        many.days.values_mut().for_each(|day| day.targets = 900_000);
+        let scene = Scene { kinds: vec![Kind::Click], group_by: vec![Field::Target], ..Scene::default() };
+        assert_eq!(scene.plan_with(&[Measure::Count], &many)[0].source, Source::Events);
     }
 
     #[test]

@@ -166,6 +166,7 @@ fn select(scope: &Scope, query: &SessionQuery, range: Range<i64>, cover: &Cover)
         tenant(&mut sql, table, scope, &query.project)?;
         within(&mut sql, &ranges);
         sql.push(" AND session_hash != 0");
+        named(&mut sql, &query.filters, " AND session_hash IN arrayMap(x -> cityHash64(x), ", ")");
     }
     if !cover.rest.is_empty() {
         sql.push(if cover.rolled.is_empty() { "" } else { " UNION ALL " });
@@ -177,6 +178,7 @@ fn select(scope: &Scope, query: &SessionQuery, range: Range<i64>, cover: &Cover)
         sql.push(" AS meets");
         matching_any(&mut sql, &of_project, &cover.rest)?;
         sql.push(" AND session != ''");
+        named(&mut sql, &query.filters, " AND session IN ", "");
     }
     sql.push(")");
     if !held {
@@ -302,10 +304,18 @@ fn details(scope: &Scope, query: &SessionQuery, cover: &Cover, sessions: &[Liste
         );
         matching_any(&mut sql, &Selection { scope, project: &query.project, kinds: &[], filters: &[] }, &cover.rest)?;
         listed(&mut sql, sessions, " AND cityHash64(session)");
+        named(&mut sql, &query.filters, " AND session IN ", "");
         sql.push(" GROUP BY session, toDate(time)");
     }
     sql.push(") GROUP BY session");
     Ok(sql)
+}
+
+/// ` AND …`: rows of sessions whose ids filters name. Of others no row is wanted, and both tables find ids sooner than conditions.
+fn named(sql: &mut Sql, filters: &[Filter], before: &'static str, after: &'static str) {
+    for filter in filters.iter().filter(|filter| filter.field == Field::Session && filter.op == Op::In) {
+        sql.push(before).bind(Value::Texts(filter.values.clone())).push(after);
+    }
 }
 
 /// ` AND …`: rows of these sessions, told by the hash of the visitor, which comes first in the order of the rollup, and by that of the session.

@@ -280,6 +280,7 @@ fn rolled(sql: &mut Sql, ask: &Ask<'_>, cube: Cube, cover: &Cover) -> Result<(),
         Cube::Hours => From::Hours,
         Cube::Routes => From::Routes,
         Cube::Clients => From::Clients,
+        Cube::Targets => From::Targets,
     };
     for (n, (table, ranges)) in cover.sources(table).enumerate() {
         sql.push(if n == 0 { "" } else { " UNION ALL " });
@@ -292,7 +293,7 @@ fn rolled_in(sql: &mut Sql, ask: &Ask<'_>, cube: Cube, table: From, ranges: &[Ra
     sql.push("SELECT ");
     let time = match cube {
         Cube::Hours => "toUnixTimestamp(hour) * 1000",
-        Cube::Routes | Cube::Clients => "toUnixTimestamp(toDateTime(day, 'UTC')) * 1000",
+        Cube::Routes | Cube::Clients | Cube::Targets => "toUnixTimestamp(toDateTime(day, 'UTC')) * 1000",
     };
     ask.push_keys(sql, time, group)?;
     for column in columns(ask) {

@@ -167,9 +167,8 @@ impl Rollups {
             .bind(Value::Texts(frozen));
         sql.push(", (SELECT sum(rows) FROM system.parts WHERE active AND database = currentDatabase() AND toDate(partition) = toDate(");
         sql.bind(Value::Integer(day.day));
-        sql.push(
-            ") AND table IN ('rollup_hours', 'rollup_routes', 'rollup_clients', 'rollup_sessions', 'rollup_issues')), now64(3, 'UTC'), ",
-        );
+        let tables = Rollup::ALL.iter().map(|rollup| rollup.table().to_owned()).collect();
+        sql.push(") AND table IN ").bind(Value::Texts(tables)).push("), now64(3, 'UTC'), ");
         sql.bind(Value::Integer(i64::try_from(begin.elapsed().as_millis()).unwrap_or(i64::MAX)));
         self.connection.execute(&self.client().await?, &sql).await
     }

@@ -1,10 +1,10 @@
 //! Which days are dirty.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, iter};
 
 use clickhouse::error::Result;
 
-use super::{DAY, DEFINITION, HOUR, Rollups, SETTLE, retention::Expired};
+use super::{DAY, DEFINITION, HOUR, Rollups, SETTLE, definitions::Rollup, retention::Expired};
 use crate::sql::{Sql, Value};
 
 /// A day that has to be built.
@@ -156,12 +156,14 @@ impl Rollups {
 
     /// Parts of events and rollups, by day.
     pub(super) async fn parts(&self) -> Result<BTreeMap<i64, Parts>> {
-        let sql = Sql::new(
+        let mut sql = Sql::new(
             "SELECT toUInt16(toDate(partition)), sumIf(rows, table = 'events'), \
             maxIf(greatest(max_block_number, toInt64(data_version)), table = 'events'), sumIf(rows, table != 'events') \
             FROM system.parts WHERE active AND database = currentDatabase() \
-            AND table IN ('events', 'rollup_hours', 'rollup_routes', 'rollup_clients', 'rollup_sessions', 'rollup_issues') GROUP BY partition",
+            AND table IN ",
         );
+        let tables = iter::once("events").chain(Rollup::ALL.map(Rollup::table)).map(str::to_owned).collect();
+        sql.bind(Value::Texts(tables)).push(" GROUP BY partition");
         let rows = self.connection.ask::<(i64, u64, i64, u64)>(&self.client().await?, &sql).await?.data;
         let parts = rows.into_iter().map(|(day, rows, block, stored)| (day, Parts { events: Signature { rows, block }, stored }));
         Ok(parts.collect())

@@ -1,12 +1,15 @@
 //! What the rollups are made of: the statements that work them out of the events of a day.
 
-use monitor_core::query::VITAL_BANDS;
+use monitor_core::{Kind, query::VITAL_BANDS};
 
 use super::bucket;
 use crate::sql::{Sql, Value};
 
 /// Version of everything in this file. Days that were built from another one are built again by a newer program.
-pub(crate) const DEFINITION: u16 = 1;
+pub(crate) const DEFINITION: u16 = 2;
+
+/// The kinds of events that `rollup_targets` holds: what they were about tells them apart, and there are few of it.
+pub(crate) static TARGETED: [Kind; 6] = [Kind::Request, Kind::Resource, Kind::Click, Kind::RageClick, Kind::DeadClick, Kind::FormSubmit];
 
 /// One of the tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,18 +17,20 @@ pub(super) enum Rollup {
     Hours,
     Routes,
     Clients,
+    Targets,
     Sessions,
     Issues,
 }
 
 impl Rollup {
-    pub(super) const ALL: [Rollup; 5] = [Rollup::Hours, Rollup::Routes, Rollup::Clients, Rollup::Sessions, Rollup::Issues];
+    pub(super) const ALL: [Rollup; 6] = [Rollup::Hours, Rollup::Routes, Rollup::Clients, Rollup::Targets, Rollup::Sessions, Rollup::Issues];
 
     pub(super) fn table(self) -> &'static str {
         match self {
             Rollup::Hours => "rollup_hours",
             Rollup::Routes => "rollup_routes",
             Rollup::Clients => "rollup_clients",
+            Rollup::Targets => "rollup_targets",
             Rollup::Sessions => "rollup_sessions",
             Rollup::Issues => "rollup_issues",
         }
@@ -37,6 +42,7 @@ impl Rollup {
             Rollup::Hours => "rollup_month_hours",
             Rollup::Routes => "rollup_month_routes",
             Rollup::Clients => "rollup_month_clients",
+            Rollup::Targets => "rollup_month_targets",
             Rollup::Sessions => "rollup_month_sessions",
             Rollup::Issues => "rollup_month_issues",
         }
@@ -74,6 +80,11 @@ impl Rollup {
                 sql.push(") AS day, country, browser, os, device, connection, environment, ");
                 measures(sql);
             }
+            Rollup::Targets => {
+                sql.push("SELECT project, kind, name, toDate(").bind(Value::Integer(day));
+                sql.push(") AS day, target, method, status, failure, environment, ");
+                measures(sql);
+            }
             Rollup::Sessions => {
                 sql.push("SELECT project, toDate(").bind(Value::Integer(day));
                 sql.push(SESSIONS);
@@ -87,8 +98,13 @@ impl Rollup {
             }
         }
         sql.push(" FROM events WHERE ");
-        if self == Rollup::Issues {
-            sql.push("kind IN ('error', 'message') AND fingerprint != '' AND ");
+        match self {
+            Rollup::Issues => _ = sql.push("kind IN ('error', 'message') AND fingerprint != '' AND "),
+            Rollup::Targets => {
+                let kinds = TARGETED.iter().map(|kind| kind.as_str().to_owned()).collect();
+                sql.push("kind IN ").bind(Value::Texts(kinds)).push(" AND ");
+            }
+            Rollup::Hours | Rollup::Routes | Rollup::Clients | Rollup::Sessions => {}
         }
     }
 
@@ -98,6 +114,7 @@ impl Rollup {
             Rollup::Hours => " GROUP BY project, kind, name, hour, environment, release, device, failed, band, bucket",
             Rollup::Routes => " GROUP BY project, kind, name, route, device, environment, release, failed, band, bucket",
             Rollup::Clients => " GROUP BY project, kind, name, country, browser, os, device, connection, environment, failed, band, bucket",
+            Rollup::Targets => " GROUP BY project, kind, name, target, method, status, failure, environment, failed, band, bucket",
             Rollup::Sessions => {
                 " GROUP BY project, user_hash, session, browser, os, device, country, connection, language, release, environment"
             }
@@ -116,7 +133,7 @@ const SESSIONS: &str = ") AS day, user_hash, session, any(visitor), argMaxIf(use
     if(views > 0, argMaxIf(route, (time, seq), kind = 'page_view'), argMax(route, (time, seq))), \
     arraySort(groupUniqArray(route)), arraySort(groupUniqArray(kind))";
 
-/// Splits and measures that hours, routes and clients have in common.
+/// Splits and measures that hours, routes, clients and targets have in common.
 fn measures(sql: &mut Sql) {
     sql.push("toUInt8(failure != '') AS failed, ");
     band(sql);

@@ -232,6 +232,10 @@ async fn issues_are_counted_in_the_range_and_dated_by_all_that_is_kept() {
     assert_eq!(Value::from(table.rows[0].clone()), first);
     assert_eq!(names(&table), ["f1", "f2"]);
     assert_eq!(table.rows[1][9], NOON + 90 * MINUTE, "seen last after the range");
+    // To the end of the last day: nothing is later.
+    let of_day = async |search: &str| ask(json!({"to": NOON + 12 * 60 * MINUTE, "search": search})).await;
+    assert_eq!(of_day("").await.rows[0][2..4], ["TypeError", "later"]);
+    assert_eq!((names(&of_day("later").await), names(&of_day("boom").await)), (vec!["f2".to_owned()], vec![]));
     assert_eq!(names(&ask(json!({"order": "last_seen"})).await), ["f2", "f1"]);
     assert_eq!(names(&ask(json!({"order": "first_seen"})).await), ["f2", "f1"]);
     assert_eq!(names(&ask(json!({"search": "BOOM 100%"})).await), ["f2"]);

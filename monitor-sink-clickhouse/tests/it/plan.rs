@@ -46,6 +46,11 @@ fn some_event(id: u128) -> Event {
         if event.kind == Kind::Error {
             event.attributes.insert("fingerprint".into(), format!("f{}", pick(9, 4)));
         }
+        if matches!(event.kind, Kind::Request | Kind::Click) {
+            event.attributes.insert("target".into(), format!("/t{}", pick(10, 5)));
+            event.attributes.insert("method".into(), ["GET", "POST"][pick(22, 2) as usize].into());
+            event.attributes.insert("status".into(), ["200", "404", "503"][pick(21, 3) as usize].into());
+        }
         event.attributes.insert("plan".into(), ["free", "pro"][pick(8, 2) as usize].into());
     })
 }
@@ -128,13 +133,22 @@ fn some_question() -> impl Strategy<Value = (Value, usize)> {
     let range = (0..96i64, 1..97i64, prop::sample::select(vec![0, 0, 0, 1, 754_321]));
     let step = prop::sample::select(vec![None, None, Some(HOUR), Some(6 * HOUR), Some(DAY), Some(HOUR / 2)]);
     let zone = prop::sample::select(vec![0, 0, 0, 2 * HOUR, -5 * HOUR, 11 * HOUR / 2]);
-    let kinds = prop::sample::select(vec![vec![], vec![], vec!["vital"], vec!["page_view", "click"], vec!["error"]]);
+    let kinds = prop::sample::select(vec![
+        vec![],
+        vec![],
+        vec!["vital"],
+        vec!["page_view", "click"],
+        vec!["error"],
+        vec!["request"],
+        vec!["click", "request"],
+    ]);
     // Fields that one of the rollups holds, or all of them.
     let themes = vec![
         vec!["name", "device", "release", "environment"],
         vec!["name", "route", "device", "release"],
         vec!["name", "browser", "country", "os", "device"],
         vec!["browser", "country", "release", "route"],
+        vec!["name", "target", "method", "status", "failure", "environment"],
         vec![
             "name",
             "route",
@@ -161,6 +175,8 @@ fn some_question() -> impl Strategy<Value = (Value, usize)> {
             json!({"field": "kind", "op": "not_in", "values": ["vital"]}),
             json!({"field": "country", "op": "in", "values": ["DE", "ES"]}),
             json!({"field": "failure", "op": "in", "values": ["network"]}),
+            json!({"field": "status", "op": "not_in", "values": ["200"]}),
+            json!({"field": "target", "op": "in", "values": ["/t1", "/t2"]}),
         ];
         let filters: Vec<Value> = all.into_iter().filter(|filter| fields.iter().any(|field| filter["field"] == *field)).collect();
         let most = filters.len().min(2);

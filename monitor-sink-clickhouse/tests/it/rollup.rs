@@ -60,7 +60,7 @@ fn requests(events: Vec<Event>) -> Vec<monitor_core::Envelope> {
 }
 
 /// Rollups and events, each asked the same; the texts must be equal.
-const SAME: [(&str, &str, &str); 6] = [
+const SAME: [(&str, &str, &str); 7] = [
     (
         "hours",
         "SELECT project, kind, name, hour, environment, release, device, failed, band, sum(rows), sum(count), round(sum(total), 3), \
@@ -86,6 +86,15 @@ const SAME: [(&str, &str, &str); 6] = [
             FROM rollup_clients GROUP BY ALL ORDER BY ALL",
         "SELECT project, kind, name, toDate(time) AS day, country, browser, os, device, connection, environment, toUInt8(failure != '') AS failed, \
             count(), sum(weight) FROM events WHERE toDate(time) < toDate({until:DateTime('UTC')}) GROUP BY ALL ORDER BY ALL",
+    ),
+    (
+        "targets",
+        "SELECT project, kind, name, day, target, method, status, failure, environment, failed, sum(rows), sum(count), round(sum(total), 3) \
+            FROM rollup_targets GROUP BY ALL ORDER BY ALL",
+        "SELECT project, kind, name, toDate(time) AS day, target, method, status, failure, environment, toUInt8(failure != '') AS failed, count(), \
+            sum(weight), round(sumIf(value * weight, isFinite(value)), 3) FROM events \
+            WHERE kind IN ('request', 'resource', 'click', 'rage_click', 'dead_click', 'form_submit') \
+            AND toDate(time) < toDate({until:DateTime('UTC')}) GROUP BY ALL ORDER BY ALL",
     ),
     (
         "sessions",
@@ -132,7 +141,9 @@ async fn check(monitor: &Monitor, until: i64) -> u64 {
 /// Checks that the tables by month hold the rows of the days of which the state says so, and no others. Returns those days.
 async fn check_months(monitor: &Monitor) -> Vec<u32> {
     let days = "SELECT toYYYYMMDD(day) FROM rollup_state GROUP BY day HAVING argMax(monthly, built) = 1 ORDER BY day";
-    for (table, day) in [("hours", "toDate(hour)"), ("routes", "day"), ("clients", "day"), ("sessions", "day"), ("issues", "day")] {
+    for (table, day) in
+        [("hours", "toDate(hour)"), ("routes", "day"), ("clients", "day"), ("targets", "day"), ("sessions", "day"), ("issues", "day")]
+    {
         let rows = async |from: &str| {
             let sql = format!("SELECT toString(tuple(*)) AS row FROM {from} ORDER BY row");
             monitor.admin.query(&sql).fetch_all::<String>().await.unwrap()
@@ -439,7 +450,7 @@ async fn months_hold_their_days_as_they_are() {
     let days = check_months(&monitor).await;
     assert_eq!((days.len(), days[0], days[22]), (23, 20_241_029, 20_241_120));
     let before: Vec<String> = monitor.admin.query(parts).fetch_one().await.unwrap();
-    assert_eq!(before.len(), 2 * 5, "each month is one part of each table");
+    assert_eq!(before.len(), 2 * 6, "each month is one part of each table");
     job.build(NEXT_DAY).await.unwrap();
     assert_eq!(monitor.admin.query(parts).fetch_one::<Vec<String>>().await.unwrap(), before, "nothing is copied for nothing");
 

@@ -458,7 +458,7 @@ impl Run {
     /// The engine stores an insert, but its answer is lost.
     async fn answer_lost(&self, scene: &mut Scene) -> Result<Done> {
         let mut done = Done::default();
-        for n in 0..self.choose(6, 40) {
+        for n in 0..self.choose(6, 60) {
             let consumer = scene.consumer(n % 2)?;
             consumer.proxy.arm(Fault::LoseAnswer, fastrand::u32(..3), consumer.pid());
             consumer.proxy.fired(PATIENCE).await?;
