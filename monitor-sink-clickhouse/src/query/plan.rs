@@ -253,12 +253,16 @@ fn names(filters: &[Filter]) -> Option<&[String]> {
 /// The cheapest histogram rollup that can answer, and the rows it takes.
 fn values(question: &Question<'_>, known: &Known) -> Option<(Source, u64)> {
     let candidates = [Cube::Hours, Cube::Routes, Cube::Clients, Cube::Targets].into_iter().filter_map(|cube| {
-        let fields = question.filters.iter().map(|filter| &filter.field).chain(question.group_by);
-        if !fields.into_iter().all(|field| cube.holds(field)) {
+        let fields = || question.filters.iter().map(|filter| &filter.field).chain(question.group_by);
+        if !fields().all(|field| cube.holds(field)) {
             return None;
         }
-        if cube == Cube::Targets && (question.kinds.is_empty() || !question.kinds.iter().all(|kind| TARGETED.contains(kind))) {
-            return None;
+        if cube == Cube::Targets {
+            let held = !question.kinds.is_empty() && question.kinds.iter().all(|kind| TARGETED.contains(kind));
+            // What the others tell, too, they do for longer: this one goes with the events.
+            if !held || fields().all(|field| Cube::Hours.holds(field)) {
+                return None;
+            }
         }
         let grain = if cube == Cube::Hours { HOUR } else { DAY };
         if question.step.is_some_and(|step| step % grain != 0 || question.zone % grain != 0) {
@@ -669,6 +673,11 @@ mod tests {
         assert_eq!(cube(&[Kind::Click, Kind::Vital], &[Field::Target]), None);
         assert_eq!(cube(&[], &[Field::Target]), None);
         assert_eq!(cube(&[Kind::Click], &[Field::Target, Field::Route]), None);
+        // It would be the smallest, but is not kept as long as the others.
+        let mut few = known();
+        few.days.values_mut().for_each(|day| day.targets = 1);
+        let scene = Scene { kinds: vec![Kind::Click], group_by: vec![Field::Environment], ..Scene::default() };
+        assert!(matches!(scene.plan_with(&[Measure::Count], &few)[0].source, Source::Values(Cube::Hours, _)));
         // More of them than a sample would read.
         let mut many = known();
         many.days.values_mut().for_each(|day| day.targets = 900_000);
