@@ -348,7 +348,7 @@ impl Run {
         done.fire("database_down: killed");
         sleep(Duration::from_secs(self.choose(8, 90))).await;
         scene.engine.restart().await?;
-        for (mode, seconds) in [(Mode::TooManyParts, self.choose(6, 60)), (Mode::Refuse, self.choose(4, 30))] {
+        for (mode, seconds) in [(Mode::TooManyParts, self.choose(6, 120)), (Mode::Refuse, self.choose(4, 30))] {
             sleep(Duration::from_secs(3)).await;
             scene.consumers.iter().for_each(|consumer| consumer.proxy.set(mode));
             done.fire(&format!("database_down: {mode:?}"));
@@ -458,7 +458,7 @@ impl Run {
     /// The engine stores an insert, but its answer is lost.
     async fn answer_lost(&self, scene: &mut Scene) -> Result<Done> {
         let mut done = Done::default();
-        for n in 0..self.choose(6, 60) {
+        for n in 0..self.choose(6, 120) {
             let consumer = scene.consumer(n % 2)?;
             consumer.proxy.arm(Fault::LoseAnswer, fastrand::u32(..3), consumer.pid());
             consumer.proxy.fired(PATIENCE).await?;
