@@ -152,7 +152,9 @@ impl Run {
         progress(&format!("{name}: starts"));
         let mut scene = Scene::start(&self.programs, &folder, if name == "replay" { SMALL_BATCH } else { BATCH }).await?;
         let since = events::now() - 60_000;
-        let load = Load::start(&scene.ingest(), if self.short { 1_000 } else { 2_000 }, LOST);
+        // Each round of a replay reads all that was accepted before it, in small batches: of more there is no end.
+        let rate = self.choose(1_000, if name == "replay" { 500 } else { 2_000 });
+        let load = Load::start(&scene.ingest(), rate, LOST);
         sleep(Duration::from_secs(2)).await;
         let done = match name {
             "kills" => self.kills(&mut scene).await,
@@ -396,7 +398,7 @@ impl Run {
             Err(error) => return Err(format!("a replay was refused for another reason: {error}").into()),
         }
         let mut middle = 0;
-        for n in 0..self.choose(3, 12) {
+        for n in 0..self.choose(3, 6) {
             let turn = n % 3;
             if turn == 0 {
                 middle = events::now();
@@ -451,7 +453,8 @@ impl Run {
     async fn all_visible(&self, scene: &mut Scene, ledger: &Ledger, since: i64) -> Result<()> {
         let accepted = ledger.accepted() as u64;
         let mut reader = Client::new(scene.consumer(1)?.addr);
-        let visible = until(PATIENCE, async || count(&mut reader, since).await.is_ok_and(|count| count >= accepted)).await;
+        let patience = self.choose(PATIENCE, 3 * PATIENCE);
+        let visible = until(patience, async || count(&mut reader, since).await.is_ok_and(|count| count >= accepted)).await;
         if visible { Ok(()) } else { Err("what was accepted does not become visible".into()) }
     }
 
