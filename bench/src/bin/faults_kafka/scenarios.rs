@@ -153,7 +153,7 @@ impl Run {
         let mut scene = Scene::start(&self.programs, &folder, if name == "replay" { SMALL_BATCH } else { BATCH }).await?;
         let since = events::now() - 60_000;
         // Each round of a replay reads all that was accepted before it, in small batches: of more there is no end.
-        let rate = self.choose(1_000, if name == "replay" { 500 } else { 2_000 });
+        let rate = if name == "replay" { 500 } else { self.choose(1_000, 2_000) };
         let load = Load::start(&scene.ingest(), rate, LOST);
         sleep(Duration::from_secs(2)).await;
         let done = match name {
