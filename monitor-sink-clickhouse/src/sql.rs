@@ -4,6 +4,7 @@
 use std::fmt::Write;
 
 use clickhouse::query::Query;
+use monitor_core::Kind;
 use serde::Serialize;
 
 /// A statement and its bound values.
@@ -28,6 +29,11 @@ pub(crate) enum Value {
 }
 
 impl Value {
+    /// Kinds as a list.
+    pub(crate) fn kinds(kinds: &[Kind]) -> Value {
+        Value::Texts(kinds.iter().map(|kind| kind.as_str().to_owned()).collect())
+    }
+
     fn kind(&self) -> &'static str {
         match self {
             Value::Text(_) => "String",

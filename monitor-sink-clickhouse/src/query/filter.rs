@@ -112,7 +112,7 @@ pub(super) fn matching_any(sql: &mut Sql, selection: &Selection<'_>, ranges: &[R
 /// ` AND …` for kinds and filters.
 pub(super) fn happening(sql: &mut Sql, kinds: &[Kind], filters: &[Filter]) -> Result<(), QueryError> {
     if !kinds.is_empty() {
-        sql.push(" AND kind IN ").bind(texts(kinds));
+        sql.push(" AND kind IN ").bind(Value::kinds(kinds));
     }
     for filter in filters {
         sql.push(" AND ");
@@ -124,11 +124,6 @@ pub(super) fn happening(sql: &mut Sql, kinds: &[Kind], filters: &[Filter]) -> Re
 /// Whether filters pick out something that has so few events that they fill no page of answers: a range is then looked at as a whole at once.
 pub(super) fn pick_few(filters: &[Filter]) -> bool {
     filters.iter().any(|filter| filter.op == Op::In && matches!(filter.field, Field::Id | Field::Session | Field::Page))
-}
-
-/// Kinds as a bound list.
-pub(super) fn texts(kinds: &[Kind]) -> Value {
-    Value::Texts(kinds.iter().map(|kind| kind.as_str().to_owned()).collect())
 }
 
 /// One filter as a condition.

@@ -14,13 +14,14 @@ use super::{
 };
 use crate::{
     connection::Answer,
+    row::DAY,
     sql::{Sql, Value},
 };
 
 /// Parts that a range is divided into for the small chart.
 const SLOTS: usize = 24;
 /// The end of all time that the table can hold, ms.
-const EVER: i64 = crate::row::DAY << 16;
+const EVER: i64 = DAY << 16;
 
 /// Answers a question that was checked.
 pub(super) async fn answer(store: &ClickHouseStore, scope: &Scope, query: &IssueQuery) -> Result<Table, QueryError> {
@@ -28,7 +29,7 @@ pub(super) async fn answer(store: &ClickHouseStore, scope: &Scope, query: &Issue
     // When an issue was seen first and last in all that is kept: of closed days the rollup knows.
     let kept = plan::days(&(0..EVER), &known);
     // Nothing is later than the range, and nothing is left out: the latest texts of the range are the latest of all.
-    let ends_last = query.to > super::now() || known.days.last_key_value().is_some_and(|(day, _)| (day + 1) * crate::row::DAY <= query.to);
+    let ends_last = query.to > super::now() || known.days.last_key_value().is_some_and(|(day, _)| (day + 1) * DAY <= query.to);
     let answer: Answer<Vec<Cell>> = store.ask(&select(scope, query, &kept, ends_last && query.filters.is_empty())?).await?;
     let rows = answer.data.into_iter().map(|row| {
         let last = IssueQuery::COLUMNS.len() - 1;

@@ -5,7 +5,7 @@ use std::ops::Range;
 use monitor_core::{QueryError, query::Measure};
 
 use super::{
-    filter::{From, condition, group, matching_any, operand, tenant, texts},
+    filter::{From, condition, group, matching_any, operand, tenant},
     plan::{ALL_HOURS, Cover, Spread, masks, of_days},
     raw::{Ask, Sample},
 };
@@ -85,7 +85,7 @@ fn rolled(
     tenant(sql, table, ask.selection.scope, ask.selection.project)?;
     within(sql, ranges);
     if !ask.selection.kinds.is_empty() {
-        let kinds = texts(ask.selection.kinds);
+        let kinds = Value::kinds(ask.selection.kinds);
         match spread {
             Spread::Kinds => sql.push(" AND kind IN ").bind(kinds),
             Spread::Row | Spread::Routes => sql.push(" AND hasAny(kinds, ").bind(kinds).push(")"),
@@ -126,7 +126,8 @@ pub(super) fn within(sql: &mut Sql, ranges: &[Range<i64>]) {
         }
         if first == last && is_cut[0] {
             or(sql);
-            let hours: u32 = masks(std::slice::from_ref(range)).iter().fold(0, |hours, (_, mask)| hours | mask);
+            // It lies in one day.
+            let hours = masks(std::slice::from_ref(range)).first().map_or(0, |(_, mask)| *mask);
             sql.push("day = ").bind_day(first * DAY).push(" AND bitAnd(hours, ").bind(Value::Integer(hours.into())).push(") != 0");
             continue;
         }

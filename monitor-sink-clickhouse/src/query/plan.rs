@@ -305,16 +305,13 @@ fn people(question: &Question<'_>, known: &Known) -> Option<(Source, Sample)> {
         (false, true) => Spread::Kinds,
         (false, false) => Spread::Row,
     };
-    let cover = if routes || kinds {
+    let by_hour = question.step.is_some_and(|step| !of_days(step, question.zone));
+    let cover = match (routes || kinds, by_hour) {
         // Nor does it tell in which hour: the step and the range must hold whole rows.
-        if question.step.is_some_and(|step| !of_days(step, question.zone)) {
-            return None;
-        }
-        whole_rows(&question.range, known, question.now)
-    } else if question.step.is_some_and(|step| !of_days(step, question.zone)) {
-        hours(&question.range, known)
-    } else {
-        cut_rows(&question.range, known)
+        (true, true) => return None,
+        (true, false) => whole_rows(&question.range, known, question.now),
+        (false, true) => hours(&question.range, known),
+        (false, false) => cut_rows(&question.range, known),
     };
     if cover.rolled.is_empty() {
         return None;
@@ -621,8 +618,8 @@ mod tests {
         assert_eq!(cover(from..noon), (vec![from..noon - 2 * HOUR], vec![noon - 2 * HOUR..noon]));
         assert_eq!(cover(100 * DAY..102 * DAY + 7), (vec![100 * DAY..102 * DAY + 7], vec![]));
         // Twice: by whole hours, and so is the day that is not over.
-        let (hour, rest) = (100 * DAY + 2 * HOUR..100 * DAY + 3 * HOUR, |range: Range<i64>| range);
-        assert_eq!(cover(from..hour.end + 5), (vec![hour.clone()], vec![rest(from..hour.start), rest(hour.end..hour.end + 5)]));
+        let hour = 100 * DAY + 2 * HOUR..100 * DAY + 3 * HOUR;
+        assert_eq!(cover(from..hour.end + 5), (vec![hour.clone()], vec![from..hour.start, hour.end..hour.end + 5]));
         let late = 102 * DAY + 9 * HOUR + 1..102 * DAY + 10 * HOUR;
         assert_eq!(cover(late.clone()), (vec![], vec![late]));
     }

@@ -14,7 +14,7 @@ use super::{
     ClickHouseStore,
     answer::share,
     counted,
-    filter::{From, Selection, happening as conditions, matching, tenant, texts},
+    filter::{From, Selection, happening as conditions, matching, tenant},
     people::within,
     plan::{self, Cover},
     raw::{Sample, step_of},
@@ -70,7 +70,7 @@ fn select(scope: &Scope, query: &RetentionQuery, cover: &Cover, sample: Sample) 
         for (happening, name) in [(&query.first, " AS first"), (&query.again, " AS again")] {
             sql.push(", 1");
             if !happening.kinds.is_empty() {
-                sql.push(" AND hasAny(kinds, ").bind(texts(&happening.kinds)).push(")");
+                sql.push(" AND hasAny(kinds, ").bind(Value::kinds(&happening.kinds)).push(")");
             }
             conditions(&mut sql, &[], &happening.filters)?;
             sql.push(name);

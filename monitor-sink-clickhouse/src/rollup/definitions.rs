@@ -100,10 +100,7 @@ impl Rollup {
         sql.push(" FROM events WHERE ");
         match self {
             Rollup::Issues => _ = sql.push("kind IN ('error', 'message') AND fingerprint != '' AND "),
-            Rollup::Targets => {
-                let kinds = TARGETED.iter().map(|kind| kind.as_str().to_owned()).collect();
-                sql.push("kind IN ").bind(Value::Texts(kinds)).push(" AND ");
-            }
+            Rollup::Targets => _ = sql.push("kind IN ").bind(Value::kinds(&TARGETED)).push(" AND "),
             Rollup::Hours | Rollup::Routes | Rollup::Clients | Rollup::Sessions => {}
         }
     }
