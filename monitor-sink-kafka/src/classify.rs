@@ -122,6 +122,11 @@ impl NotDelivered {
     pub(crate) fn class(&self) -> Class {
         classify(self.source)
     }
+
+    /// Whether it failed only because the producer had given up for another reason.
+    pub(crate) fn is_consequence(&self) -> bool {
+        matches!(self.source, Code::PurgeQueue | Code::PurgeInflight | Code::Fatal)
+    }
 }
 
 impl From<NotDelivered> for WriteError {

@@ -63,12 +63,14 @@ impl Flight {
         }
     }
 
-    /// Keeps the worst failure: as long as something can succeed later, nothing is refused.
+    /// Keeps the worst failure: as long as something can succeed later, nothing is refused. When a producer gives up, the messages
+    /// that still waited can be reported before the one that was the cause.
     pub(crate) fn failed(&self, error: NotDelivered) {
         let rank = |error: &NotDelivered| match error.class() {
             Class::Data => 0,
-            Class::Busy => 1,
-            Class::Setup => 2,
+            Class::Busy if error.is_consequence() => 1,
+            Class::Busy => 2,
+            Class::Setup => 3,
         };
         let mut topics = self.failed_topics.lock().unwrap_or_else(PoisonError::into_inner);
         if !topics.contains(&error.topic) {
@@ -227,5 +229,30 @@ pub(crate) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
         Warning => tracing::warn!(target: "librdkafka", facility, "{message}"),
         Notice | Info => tracing::info!(target: "librdkafka", facility, "{message}"),
         Debug => tracing::debug!(target: "librdkafka", facility, "{message}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the flight says of messages that failed so, in this order.
+    fn said(codes: &[RDKafkaErrorCode]) -> RDKafkaErrorCode {
+        let flight = Flight::default();
+        for &code in codes {
+            flight.failed(NotDelivered::new("t", &KafkaError::MessageProduction(code)));
+        }
+        flight.failure().unwrap().source
+    }
+
+    #[test]
+    fn the_cause_is_told_and_not_what_followed_from_it() {
+        use RDKafkaErrorCode::{Fatal, MessageSizeTooLarge, OutOfOrderSequenceNumber, PurgeQueue, UnknownTopic};
+        for (worse, better) in
+            [(UnknownTopic, OutOfOrderSequenceNumber), (OutOfOrderSequenceNumber, PurgeQueue), (Fatal, MessageSizeTooLarge)]
+        {
+            assert_eq!(said(&[worse, better]), worse);
+            assert_eq!(said(&[better, worse]), worse);
+        }
     }
 }
