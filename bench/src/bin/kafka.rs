@@ -393,6 +393,8 @@ database = "{}"
         let consumer: BaseConsumer = ClientConfig::new()
             .set("bootstrap.servers", self.broker.address().to_string())
             .set("group.id", "bench-read")
+            // Polling ends at each commit, too.
+            .set("enable.auto.commit", "false")
             .set("check.crcs", "true")
             .create()?;
         let mut assignment = TopicPartitionList::new();
@@ -404,7 +406,9 @@ database = "{}"
         }
         consumer.assign(&assignment)?;
         while (messages.list.len() as u64) < events {
-            let message = consumer.poll(Duration::from_secs(20)).ok_or("fewer messages than were sent")??;
+            let message = consumer
+                .poll(Duration::from_secs(20))
+                .ok_or_else(|| format!("{} of {events} messages could be read", messages.list.len()))??;
             let topic = topics.iter().position(|topic| topic == message.topic()).ok_or("another topic")?;
             let headers = message.headers().ok_or("no headers")?;
             let kind = headers.iter().find(|header| header.key == "kind").and_then(|header| header.value).ok_or("no kind")?;

@@ -5,6 +5,7 @@
 //! `INSERT` stores no row, however long it was. Memory is bounded by the budget, disk by the limit per body.
 
 use std::collections::VecDeque;
+use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::path::PathBuf;
@@ -13,7 +14,7 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
+use hyper::body::Body as HttpBody;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::exception::{Exception, code};
@@ -54,8 +55,12 @@ impl Intake {
     ///
     /// # Errors
     /// It broke off, paused too long, is too large, or the temporary file could not be written.
-    pub(crate) async fn receive(&self, mut incoming: Incoming) -> Result<Body, Exception> {
+    pub(crate) async fn receive<B>(&self, mut incoming: B) -> Result<Body, Exception>
+    where
+        B: HttpBody<Data = Bytes, Error: Display> + Unpin,
+    {
         let mut body = Body::empty();
+        let mut in_memory = true;
         let mut pending: Vec<Bytes> = Vec::new();
         let mut pending_bytes = 0;
         let mut total = 0;
@@ -73,7 +78,9 @@ impl Intake {
                 let message = format_args!("the request body is larger than {} bytes", self.max_body);
                 return Err(Exception::new(code::LIMIT_EXCEEDED, "LIMIT_EXCEEDED", message));
             }
-            if body.file.is_none() && self.keep_in_memory(&mut body, &chunk) {
+            // Once a chunk had no room, all that follow it go to the file, even if there is room again: memory is read first.
+            in_memory = in_memory && self.keep_in_memory(&mut body, &chunk);
+            if in_memory {
                 continue;
             }
             pending_bytes += chunk.len();
@@ -122,7 +129,7 @@ impl Intake {
     }
 }
 
-fn broken(message: impl std::fmt::Display) -> Exception {
+fn broken(message: impl Display) -> Exception {
     Exception::new(code::CANNOT_READ_ALL_DATA, "CANNOT_READ_ALL_DATA", message)
 }
 
@@ -177,5 +184,46 @@ impl Read for Reader {
             Some(file) => file.read(buffer),
             None => Ok(0),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use futures_util::stream::{self, StreamExt};
+    use http_body_util::StreamBody;
+    use hyper::body::Frame;
+
+    use super::*;
+
+    /// Sends pieces of one unit, the first for 0, the second for 1 and so on, and calls `before` before each. Returns the body as it is read.
+    async fn sent(intake: &Intake, pieces: u8, mut before: impl FnMut(u8) + Unpin) -> Vec<u8> {
+        let frames = stream::iter(0..pieces).map(|piece| {
+            before(piece);
+            Ok::<_, Infallible>(Frame::data(Bytes::from(vec![piece; UNIT])))
+        });
+        let mut read = Vec::new();
+        intake.receive(StreamBody::new(frames)).await.unwrap().reader().unwrap().read_to_end(&mut read).unwrap();
+        read
+    }
+
+    #[tokio::test]
+    async fn a_body_stays_in_order_when_memory_runs_out_and_comes_back() {
+        let expected: Vec<u8> = (0..6).flat_map(|piece| vec![piece; UNIT]).collect();
+        let intake = Intake::new(6 * UNIT, std::env::temp_dir(), 1 << 20, Duration::from_secs(5));
+        let held = |units| Arc::clone(&intake.budget).try_acquire_many_owned(units).ok();
+        for free in 0..=6 {
+            for given_back_before in 0..6 {
+                let mut others = held(6 - free);
+                let read = sent(&intake, 6, |piece| {
+                    if piece == given_back_before {
+                        others = None;
+                    }
+                });
+                assert_eq!(read.await, expected, "{free} free at first, all before piece {given_back_before}");
+            }
+        }
+        assert_eq!(intake.budget.available_permits(), 6, "bodies give their memory back");
     }
 }
