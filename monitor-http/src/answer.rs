@@ -127,7 +127,7 @@ impl Refusal {
             R::BadQuery(reason) => (S::BAD_REQUEST, "bad_query", Cow::Owned(reason.clone()), None),
             R::Query(QueryError::Invalid(reason)) => (S::BAD_REQUEST, "bad_query", Cow::Owned(reason.clone()), None),
             R::Query(QueryError::NotFound) => told(S::NOT_FOUND, "not_found", "no such project"),
-            R::Query(error @ QueryError::TooExpensive(_)) => {
+            R::Query(error @ (QueryError::TooExpensive(_) | QueryError::TooLarge)) => {
                 (S::UNPROCESSABLE_ENTITY, "too_expensive", Cow::Owned(error.to_string()), None)
             }
             R::Query(QueryError::Unavailable(_)) => later(S::SERVICE_UNAVAILABLE, "unavailable", "the store does not answer; try again", 2),

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use http::{HeaderValue, Response, header, request::Parts};
 use monitor_core::{
-    Document, Scope,
+    Document, QueryError, Scope,
     query::{Cursor, EventPage, EventQuery},
 };
 use serde::Serialize;
@@ -32,7 +32,7 @@ use crate::{
 
 /// Most events of an export.
 const MOST: u32 = 1_000_000;
-/// Events that are in memory at the same time.
+/// Most events that are in memory at the same time; fewer when they are so large that a store does not give so many at once.
 const PAGE: u32 = 2_000;
 /// An export that takes longer ends, so that a client that reads slowly does not hold its place for ever.
 const LONGEST: Duration = Duration::from_secs(3_600);
@@ -46,6 +46,8 @@ struct Export {
     format: Format,
     /// Events that may still come, those of the next step included.
     left: u32,
+    /// Most events of a page.
+    page: u32,
     sent: u64,
     until: Instant,
     /// Asked before each page but the first: an export must not outlive the session it was begun with.
@@ -83,6 +85,7 @@ impl Shared {
             query,
             format,
             left: limit,
+            page: PAGE,
             sent: 0,
             until,
             _place: place,
@@ -118,17 +121,25 @@ fn read_question(text: &[u8]) -> Result<(EventQuery, u32), Refusal> {
 
 impl Export {
     async fn ask(&mut self) -> Result<EventPage, Refusal> {
-        if self.shared.is_closing() {
-            return Err(Refusal::ShuttingDown);
+        loop {
+            if self.shared.is_closing() {
+                return Err(Refusal::ShuttingDown);
+            }
+            if Instant::now() >= self.until {
+                return Err(Refusal::QueryTimeout);
+            }
+            self.query.limit = self.left.min(self.page);
+            let (scope, query) = (&self.scope, &self.query);
+            match self.shared.ask(|store| async move { store.events(scope, query).await }).await {
+                Ok(mut page) => {
+                    page.events.iter_mut().for_each(Document::read_exceptions);
+                    return Ok(page);
+                }
+                // Large events follow one another, so the pages stay small.
+                Err(Refusal::Query(QueryError::TooLarge)) if self.query.limit > 1 => self.page = self.query.limit / 2,
+                Err(refusal) => return Err(refusal),
+            }
         }
-        if Instant::now() >= self.until {
-            return Err(Refusal::QueryTimeout);
-        }
-        self.query.limit = self.left.min(PAGE);
-        let (scope, query) = (&self.scope, &self.query);
-        let mut page = self.shared.ask(|store| async move { store.events(scope, query).await }).await?;
-        page.events.iter_mut().for_each(Document::read_exceptions);
-        Ok(page)
     }
 
     /// The next piece of the answer, and what is to do after it; `None` at the end.

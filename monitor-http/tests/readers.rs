@@ -10,7 +10,7 @@
 
 mod common;
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use common::{
     Running, Scene, get, post, post_json, quick, scene_with, serve,
@@ -161,6 +161,21 @@ fn an_export_goes_on_from_page_to_page_and_says_that_it_is_complete() {
 
     let csv = server.ask(post_json("/query/events/export", &[VIEWER, CSV], &export(None)));
     assert_eq!(csv::Reader::from_reader(&*csv.body).records().map(Result::unwrap).count(), 4_500, "one header for all pages");
+}
+
+#[test]
+fn an_export_of_large_events_has_smaller_pages() {
+    let (store, _scene, server) = reading(Recorder::with_events(1_200), quick().0);
+    store.most.store(600, Ordering::Relaxed);
+    let text = server.ask(post_json("/query/events/export", &[VIEWER, LINES], &export(None))).text();
+    assert_eq!(text.lines().last().unwrap(), r#"{"end":{"events":1200,"next":null}}"#);
+    assert_eq!(text.lines().count(), 1_201);
+    assert_eq!(store.calls().len(), 5, "2,000 and 1,000 are too many, then three times 500");
+    // One that nobody could get says so.
+    store.most.store(0, Ordering::Relaxed);
+    store.fail_from(0, || QueryError::TooLarge);
+    let refused = server.ask(post_json("/query/events/export", &[VIEWER, LINES], &export(None)));
+    assert_eq!((refused.status, refused.code()), (422, "too_expensive".into()));
 }
 
 #[test]

@@ -112,6 +112,8 @@ const CODES: &[(u32, &str, Class)] = &[
     (1002, "UNKNOWN_EXCEPTION", Busy),
 ];
 
+/// `TOO_MANY_ROWS_OR_BYTES`: of the answer.
+const TOO_LARGE: u32 = 396;
 /// 252 with this text: one insert touches more days than the server allows. Waiting does not help, halving does.
 const TOO_MANY_PARTITIONS: &str = "Too many partitions";
 
@@ -179,6 +181,7 @@ pub(crate) fn preparation_error(error: Error) -> WriteError {
 pub(crate) fn query_error(error: Error) -> QueryError {
     match classify(&error) {
         Busy => QueryError::Unavailable(error.into()),
+        Expensive if code_of(&error) == Some(TOO_LARGE) => QueryError::TooLarge,
         Expensive => QueryError::TooExpensive(limit(&error).into()),
         Setup | Data => QueryError::Failed(error.into()),
     }
@@ -189,7 +192,6 @@ fn limit(error: &Error) -> &'static str {
     match code_of(error) {
         Some(159 | 160) => "it takes too long",
         Some(158 | 307) => "it reads too much",
-        Some(396) => "the answer is too large",
         _ => "it needs too much memory",
     }
 }
@@ -211,7 +213,8 @@ mod tests {
             assert_eq!(error.retry_after().is_some(), class == Setup, "{code} {name}");
             assert!(preparation_error(exception(code, name)).is_retryable(), "{code} {name}");
             let question = query_error(exception(code, name));
-            assert_eq!(matches!(question, QueryError::TooExpensive(_)), class == Expensive, "{code} {name}");
+            assert_eq!(matches!(question, QueryError::TooExpensive(_) | QueryError::TooLarge), class == Expensive, "{code} {name}");
+            assert_eq!(matches!(question, QueryError::TooLarge), name == "TOO_MANY_ROWS_OR_BYTES", "{code} {name}");
             assert_eq!(matches!(question, QueryError::Unavailable(_)), class == Busy, "{code} {name}");
         }
         assert!(CODES.is_sorted_by(|a, b| a.0 < b.0), "a code is listed twice or out of order");

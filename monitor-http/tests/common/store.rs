@@ -27,6 +27,8 @@ pub struct Recorder {
     pub events: AtomicU64,
     /// The name of all events.
     pub name: Mutex<String>,
+    /// Most events of an answer that is not too large. 0: no matter how many.
+    pub most: AtomicU64,
 }
 
 impl Recorder {
@@ -75,6 +77,10 @@ impl Store for Recorder {
 
     async fn events(&self, scope: &Scope, query: &EventQuery) -> Result<EventPage, QueryError> {
         self.answer("events", scope, &query.project)?;
+        let most = self.most.load(Ordering::Relaxed);
+        if most > 0 && u64::from(query.limit) > most {
+            return Err(QueryError::TooLarge);
+        }
         let begin = query.cursor.map_or(0, |cursor| u64::try_from(cursor.id.0).unwrap() + 1);
         let end = (begin + u64::from(query.limit)).min(self.events.load(Ordering::Relaxed));
         let document = |n: u64| {
