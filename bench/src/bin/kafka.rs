@@ -72,7 +72,7 @@ struct Args {
     #[arg(long, default_value = "test-output/bench-kafka")]
     output: PathBuf,
     /// Messages of a round.
-    #[arg(long, default_value_t = 600_000)]
+    #[arg(long, default_value_t = 2_000_000)]
     events: usize,
     /// Seconds of a round over HTTP.
     #[arg(long, default_value_t = 3)]
