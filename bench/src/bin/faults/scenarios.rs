@@ -149,14 +149,21 @@ impl Run {
         let mut full = None;
         for _ in 0..20_000 {
             let batch = ledger.issue(50)?;
-            if !ledger.send(&mut client, 1, &batch).await {
-                full = Some(batch);
+            if ledger.send(&mut client, 1, &batch).await {
+                continue;
+            }
+            // The log gives its room back when it was copied into the database: then the disk is not full yet.
+            sleep(Duration::from_secs(1)).await;
+            let answer = exchange(receiver.addr, &request("POST", INGEST, &batch.envelope(2))).await?;
+            if answer.starts_with("HTTP/1.1 202") {
+                ledger.accepted_but(&batch, &[]);
+            } else {
+                full = Some((batch, answer));
                 break;
             }
         }
-        let refused = full.ok_or("the spool never filled up")?;
+        let (refused, answer) = full.ok_or("the spool never filled up")?;
         let taken = ledger.accepted();
-        let answer = exchange(receiver.addr, &request("POST", INGEST, &refused.envelope(2))).await?;
         if !answer.starts_with("HTTP/1.1 503") || !answer.to_ascii_lowercase().contains("\r\nretry-after:") {
             return Err(format!("a full disk was answered with {answer}").into());
         }
@@ -165,7 +172,7 @@ impl Run {
             return Err(format!("/readyz answered {not_ready}").into());
         }
         fs::remove_file(&filler)?;
-        let recovered = until(Duration::from_secs(20), async || ledger.send(&mut client, 2, &refused).await).await;
+        let recovered = until(Duration::from_secs(20), async || ledger.send(&mut client, 3, &refused).await).await;
         if !recovered {
             return Err("writes did not resume when there was room again".into());
         }
