@@ -100,7 +100,7 @@ pub enum QueryError {
     /// It would read or return more than is allowed.
     #[error("the question is too expensive: {0}")]
     TooExpensive(String),
-    /// The answer has more bytes than are allowed: fewer rows of it may pass.
+    /// The answer has more rows or bytes than are allowed: fewer rows of it may pass.
     #[error("the answer is too large: ask for fewer rows")]
     TooLarge,
     /// The store does not answer; the same question may succeed later.

@@ -60,7 +60,6 @@ impl Intake {
         B: HttpBody<Data = Bytes, Error: Display> + Unpin,
     {
         let mut body = Body::empty();
-        let mut in_memory = true;
         let mut pending: Vec<Bytes> = Vec::new();
         let mut pending_bytes = 0;
         let mut total = 0;
@@ -79,8 +78,8 @@ impl Intake {
                 return Err(Exception::new(code::LIMIT_EXCEEDED, "LIMIT_EXCEEDED", message));
             }
             // Once a chunk had no room, all that follow it go to the file, even if there is room again: memory is read first.
-            in_memory = in_memory && self.keep_in_memory(&mut body, &chunk);
-            if in_memory {
+            let all_in_memory = body.file.is_none() && pending.is_empty();
+            if all_in_memory && self.keep_in_memory(&mut body, &chunk) {
                 continue;
             }
             pending_bytes += chunk.len();
