@@ -72,15 +72,11 @@ pub(crate) fn statements(options: &Options, cluster: &Cluster) -> Result<Vec<Str
         let sql: String =
             migration.sql.lines().filter(|line| !line.starts_with("--")).map(|line| line.trim_end().to_owned() + "\n").collect();
         let sql = sql.trim_end().replace("\n\n", "\n");
-        let Some(table) = sql.strip_prefix("CREATE TABLE IF NOT EXISTS ").and_then(|rest| rest.lines().next()) else {
-            // A change of a table.
-            statements.push(sql.replacen("ALTER TABLE ", &format!("ALTER TABLE {local}."), 1).replacen(
-                " ADD ",
-                &format!(" {on_cluster} ADD "),
-                1,
-            ));
+        if let Some((table, change)) = sql.strip_prefix("ALTER TABLE ").and_then(|rest| rest.split_once(' ')) {
+            statements.push(format!("ALTER TABLE {local}.{table} {on_cluster} {change}"));
             continue;
-        };
+        }
+        let Some(table) = sql.strip_prefix("CREATE TABLE IF NOT EXISTS ").and_then(|rest| rest.lines().next()) else { continue };
         let (home, replicated) = if table == "issue_states" { (&database, EVERYWHERE) } else { (&local, REPLICATED) };
         let mut made = sql.replacen(&format!("EXISTS {table}"), &format!("EXISTS {home}.{table} {on_cluster}"), 1);
         made = made.replacen("\nAS ", &format!("\nAS {home}."), 1);

@@ -42,6 +42,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { version: 16, name: "rollup_state_monthly", sql: include_str!("migrations/0016_rollup_state_monthly.sql") },
     Migration { version: 17, name: "rollup_targets", sql: include_str!("migrations/0017_rollup_targets.sql") },
     Migration { version: 18, name: "rollup_month_targets", sql: include_str!("migrations/0018_rollup_month_targets.sql") },
+    Migration { version: 19, name: "compact_parts", sql: include_str!("migrations/0019_compact_parts.sql") },
 ];
 
 const RECORD: &str = "CREATE TABLE IF NOT EXISTS schema_migrations
