@@ -43,6 +43,8 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { version: 17, name: "rollup_targets", sql: include_str!("migrations/0017_rollup_targets.sql") },
     Migration { version: 18, name: "rollup_month_targets", sql: include_str!("migrations/0018_rollup_month_targets.sql") },
     Migration { version: 19, name: "compact_parts", sql: include_str!("migrations/0019_compact_parts.sql") },
+    Migration { version: 20, name: "rollup_sample", sql: include_str!("migrations/0020_rollup_sample.sql") },
+    Migration { version: 21, name: "rollup_month_sample", sql: include_str!("migrations/0021_rollup_month_sample.sql") },
 ];
 
 const RECORD: &str = "CREATE TABLE IF NOT EXISTS schema_migrations
@@ -218,9 +220,9 @@ struct Retention {
     projects: Vec<(String, u32)>,
 }
 
-/// Rollups of sessions, issues and targets go with the events. The others are removed by the job that builds them, which sees to it that nobody reads
+/// Rollups of sessions, issues, targets and samples go with the events. The others are removed by the job that builds them, which sees to it that nobody reads
 /// half of a day; where it does not run, they go two days later.
-fn retentions(options: &Options) -> [Retention; 13] {
+fn retentions(options: &Options) -> [Retention; 15] {
     let projects: Vec<_> = options.project_retention.iter().map(|(project, days)| (project.clone(), *days)).collect();
     let like_events = |table, day| Retention { table, day, days: options.retention_days, projects: projects.clone() };
     let days = if options.rollup_retention_days == 0 { 0 } else { options.rollup_retention_days.saturating_add(2) };
@@ -230,12 +232,14 @@ fn retentions(options: &Options) -> [Retention; 13] {
         like_events("rollup_sessions", "day"),
         like_events("rollup_issues", "day"),
         like_events("rollup_targets", "day"),
+        like_events("rollup_sample", "toDate(time)"),
         longer("rollup_hours", "toDate(hour)"),
         longer("rollup_routes", "day"),
         longer("rollup_clients", "day"),
         like_events("rollup_month_sessions", "day"),
         like_events("rollup_month_issues", "day"),
         like_events("rollup_month_targets", "day"),
+        like_events("rollup_month_sample", "toDate(time)"),
         longer("rollup_month_hours", "toDate(hour)"),
         longer("rollup_month_routes", "day"),
         longer("rollup_month_clients", "day"),

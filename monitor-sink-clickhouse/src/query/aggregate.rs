@@ -218,7 +218,8 @@ async fn ask_part(store: &ClickHouseStore, ask: &Ask<'_>, part: &Part) -> Result
     let measures = part.measures.iter().filter_map(|n| ask.measures.get(*n).copied()).collect();
     let ask = &Ask { measures, sample: part.sample, ..ask.clone() };
     let sql = match &part.source {
-        plan::Source::Events => raw::select(ask)?,
+        plan::Source::Events => raw::select(ask, None)?,
+        plan::Source::Sample(cover) => raw::select(ask, Some(cover))?,
         plan::Source::Values(cube, cover) => values::select(ask, *cube, cover)?,
         plan::Source::People(cover, spread) => people::select(ask, cover, *spread)?,
     };

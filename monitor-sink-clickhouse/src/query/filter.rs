@@ -34,6 +34,7 @@ pub(super) enum From {
     /// A row for each kind of events of a session.
     SessionKinds,
     Issues,
+    Sample,
     MonthHours,
     MonthRoutes,
     MonthClients,
@@ -42,6 +43,7 @@ pub(super) enum From {
     MonthSessionRoutes,
     MonthSessionKinds,
     MonthIssues,
+    MonthSample,
     IssueStates,
 }
 
@@ -57,6 +59,7 @@ impl From {
             From::SessionRoutes => From::MonthSessionRoutes,
             From::SessionKinds => From::MonthSessionKinds,
             From::Issues => From::MonthIssues,
+            From::Sample => From::MonthSample,
             other => other,
         }
     }
@@ -86,6 +89,8 @@ pub(super) fn tenant(sql: &mut Sql, from: From, scope: &Scope, project: &str) ->
         From::MonthSessionRoutes => " FROM rollup_month_sessions ARRAY JOIN routes AS route WHERE project = ",
         From::MonthSessionKinds => " FROM rollup_month_sessions ARRAY JOIN kinds AS kind WHERE project = ",
         From::MonthIssues => " FROM rollup_month_issues WHERE project = ",
+        From::Sample => " FROM rollup_sample WHERE project = ",
+        From::MonthSample => " FROM rollup_month_sample WHERE project = ",
         From::IssueStates => " FROM issue_states FINAL WHERE project = ",
     });
     sql.bind(Value::Text(project.into()));
@@ -99,7 +104,12 @@ pub(super) fn matching(sql: &mut Sql, selection: &Selection<'_>, range: Range<i6
 
 /// The same for events in any of several ranges.
 pub(super) fn matching_any(sql: &mut Sql, selection: &Selection<'_>, ranges: &[Range<i64>]) -> Result<(), QueryError> {
-    tenant(sql, From::Events, selection.scope, selection.project)?;
+    matching_in(sql, From::Events, selection, ranges)
+}
+
+/// The same for any table of events.
+pub(super) fn matching_in(sql: &mut Sql, table: From, selection: &Selection<'_>, ranges: &[Range<i64>]) -> Result<(), QueryError> {
+    tenant(sql, table, selection.scope, selection.project)?;
     sql.push(" AND (");
     for (n, range) in ranges.iter().enumerate() {
         sql.push(if n == 0 { "time >= " } else { " OR time >= " }).bind_time(range.start);
@@ -194,7 +204,7 @@ pub(super) fn group(sql: &mut Sql, field: &Field) -> Result<(), QueryError> {
 }
 
 /// The field that holds an attribute which has a column of its own.
-fn promoted(key: &str) -> Option<Field> {
+pub(super) fn promoted(key: &str) -> Option<Field> {
     Some(match key {
         attribute::FINGERPRINT => Field::Fingerprint,
         attribute::MESSAGE => Field::Message,
@@ -254,8 +264,17 @@ mod tests {
     #[test]
     fn a_project_out_of_scope_does_not_exist() {
         let scope = Scope::Projects(vec!["bank".into()]);
-        let tables =
-            [From::Events, From::Hours, From::Routes, From::Clients, From::Targets, From::Sessions, From::Issues, From::IssueStates];
+        let tables = [
+            From::Events,
+            From::Hours,
+            From::Routes,
+            From::Clients,
+            From::Targets,
+            From::Sessions,
+            From::Issues,
+            From::Sample,
+            From::IssueStates,
+        ];
         for table in tables.into_iter().flat_map(|table| [table, table.by_month()]) {
             assert!(matches!(tenant(&mut Sql::default(), table, &scope, "shop"), Err(QueryError::NotFound)), "{table:?}");
             assert!(tenant(&mut Sql::default(), table, &scope, "bank").is_ok(), "{table:?}");

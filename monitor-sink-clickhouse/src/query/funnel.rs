@@ -7,7 +7,7 @@
 
 use monitor_core::{
     Kind, QueryError, Scope,
-    query::{FunnelQuery, Source, Table, Who},
+    query::{Filter, FunnelQuery, Source, Table, Who},
 };
 use serde_json::Value as Cell;
 
@@ -15,9 +15,9 @@ use super::{
     ClickHouseStore,
     answer::{Shape, count, share, tidy},
     counted,
-    filter::{Selection, happening, matching},
-    plan,
-    raw::Sample,
+    filter::{Selection, happening, matching_in},
+    plan::{self, Cover, tables},
+    raw::{Sample, push_column},
 };
 use crate::{
     connection::Answer,
@@ -27,14 +27,16 @@ use crate::{
 /// Answers a question that was checked.
 pub(super) async fn answer(store: &ClickHouseStore, scope: &Scope, query: &FunnelQuery) -> Result<Table, QueryError> {
     let kinds = kinds(query);
-    let sample = match query.exact {
-        true => Sample::ALL,
+    // Kinds come early in the order of the tables: with them most of it is skipped.
+    let selection = Selection { scope, project: &query.project, kinds: &kinds, filters: &query.filters };
+    let (sample, cover) = match query.exact {
+        true => (Sample::ALL, None),
         false => {
-            let known = store.known().await?;
-            plan::sample_of_events(store.limits(), &known, &query.project, &kinds, &query.filters, &(query.from..query.to))
+            let steps: Vec<&[Filter]> = query.steps.iter().map(|step| step.filters.as_slice()).collect();
+            plan::sample_of_events(store.limits(), &*store.known().await?, &selection, &steps, &(query.from..query.to))
         }
     };
-    let answer: Answer<Vec<Cell>> = store.ask(&select(scope, query, &kinds, sample)?).await?;
+    let answer: Answer<Vec<Cell>> = store.ask(&select(query, &selection, sample, cover.as_ref())?).await?;
     let row = answer.data.first().map(Vec::as_slice).unwrap_or_default();
     let reached = |n: usize| count(row.get(2 * n)) * sample.0;
     let mut rows = Vec::with_capacity(query.steps.len());
@@ -49,7 +51,8 @@ pub(super) async fn answer(store: &ClickHouseStore, scope: &Scope, query: &Funne
             median,
         ]);
     }
-    let stats = counted(answer.statistics.rows_read, Source::Events, sample, count(row.first()));
+    let source = if cover.is_some() { Source::Rollup } else { Source::Events };
+    let stats = counted(answer.statistics.rows_read, source, sample, count(row.first()));
     Ok(Table { columns: FunnelQuery::COLUMNS.map(str::to_owned).to_vec(), rows, previous: None, stats })
 }
 
@@ -65,7 +68,7 @@ fn kinds(query: &FunnelQuery) -> Vec<Kind> {
 }
 
 /// One row: for each step how many reached it, and the median of the time since the step before.
-fn select(scope: &Scope, query: &FunnelQuery, kinds: &[Kind], sample: Sample) -> Result<Sql, QueryError> {
+fn select(query: &FunnelQuery, selection: &Selection<'_>, sample: Sample, cover: Option<&Cover>) -> Result<Sql, QueryError> {
     let steps = query.steps.len();
     let mut sql = Sql::new("SELECT ");
     for n in 0..steps {
@@ -93,28 +96,24 @@ fn select(scope: &Scope, query: &FunnelQuery, kinds: &[Kind], sample: Sample) ->
             sql.numbered("if(i", n).numbered(" > 0, t[i", n).numbered("] - p", n).numbered("[i", n).numbered("], 0) AS d", n).push(", ");
         }
     }
-    sql.push(match query.by {
-        Who::Visitor => "user_hash FROM (SELECT user_hash, time, ",
-        Who::Session => "session FROM (SELECT session, time, ",
-    });
-    for (n, step) in query.steps.iter().enumerate() {
-        sql.push(if n == 0 { "bitShiftLeft(toUInt16(1" } else { " + bitShiftLeft(toUInt16(1" });
-        happening(&mut sql, &step.kinds, &step.filters)?;
-        sql.numbered("), ", n).push(")");
+    let (who, somebody) = match query.by {
+        Who::Visitor => ("user_hash", " AND user_hash != cityHash64('')"),
+        Who::Session => ("session_hash", " AND session_hash != 0"),
+    };
+    sql.push(who).push(" FROM (");
+    for (n, (table, ranges)) in tables(query.from..query.to, cover).into_iter().enumerate() {
+        push_column(sql.push(if n == 0 { "SELECT " } else { " UNION ALL SELECT " }), table, who);
+        sql.push(", time, ");
+        for (n, step) in query.steps.iter().enumerate() {
+            sql.push(if n == 0 { "bitShiftLeft(toUInt16(1" } else { " + bitShiftLeft(toUInt16(1" });
+            happening(&mut sql, &step.kinds, &step.filters)?;
+            sql.numbered("), ", n).push(")");
+        }
+        sql.push(" AS step");
+        matching_in(&mut sql, table, selection, &ranges)?;
+        sample.condition(&mut sql);
+        sql.push(somebody).push(" AND step != 0");
     }
-    sql.push(" AS step");
-    // Kinds come early in the order of the table: with them most of it is skipped.
-    let selection = Selection { scope, project: &query.project, kinds, filters: &query.filters };
-    matching(&mut sql, &selection, query.from..query.to)?;
-    sample.condition(&mut sql);
-    sql.push(match query.by {
-        Who::Visitor => " AND user_hash != cityHash64('')",
-        Who::Session => " AND session != ''",
-    });
-    sql.push(" AND step != 0) GROUP BY ");
-    sql.push(match query.by {
-        Who::Visitor => "user_hash)",
-        Who::Session => "session)",
-    });
+    sql.push(") GROUP BY ").push(who).push(")");
     Ok(sql)
 }

@@ -10,9 +10,9 @@ use super::{
     ClickHouseStore,
     answer::{Shape, count, tidy},
     counted,
-    filter::{Selection, matching},
-    plan,
-    raw::Sample,
+    filter::{Selection, matching_in},
+    plan::{self, Cover, tables},
+    raw::{Sample, push_column},
 };
 use crate::{
     connection::Answer,
@@ -21,14 +21,12 @@ use crate::{
 
 /// Answers a question that was checked.
 pub(super) async fn answer(store: &ClickHouseStore, scope: &Scope, query: &PathQuery) -> Result<Table, QueryError> {
-    let sample = match query.exact {
-        true => Sample::ALL,
-        false => {
-            let known = store.known().await?;
-            plan::sample_of_events(store.limits(), &known, &query.project, &[Kind::PageView], &query.filters, &(query.from..query.to))
-        }
+    let selection = Selection { scope, project: &query.project, kinds: &[Kind::PageView], filters: &query.filters };
+    let (sample, cover) = match query.exact {
+        true => (Sample::ALL, None),
+        false => plan::sample_of_events(store.limits(), &*store.known().await?, &selection, &[], &(query.from..query.to)),
     };
-    let answer: Answer<Vec<Cell>> = store.ask(&select(scope, query, sample)?).await?;
+    let answer: Answer<Vec<Cell>> = store.ask(&select(query, &selection, sample, cover.as_ref())?).await?;
     let most = answer.data.iter().map(|row| count(row.get(3))).max().unwrap_or(0);
     let rows = answer.data.into_iter().map(|row| {
         let sessions = count(row.get(3)) * sample.0;
@@ -37,12 +35,13 @@ pub(super) async fn answer(store: &ClickHouseStore, scope: &Scope, query: &PathQ
         passage.chain([Cell::from(sessions)]).collect()
     });
     let rows = rows.collect();
-    let stats = counted(answer.statistics.rows_read, Source::Events, sample, most);
+    let source = if cover.is_some() { Source::Rollup } else { Source::Events };
+    let stats = counted(answer.statistics.rows_read, source, sample, most);
     Ok(Table { columns: PathQuery::COLUMNS.map(str::to_owned).to_vec(), rows, previous: None, stats })
 }
 
 /// Rows of step, source, target and sessions.
-fn select(scope: &Scope, query: &PathQuery, sample: Sample) -> Result<Sql, QueryError> {
+fn select(query: &PathQuery, selection: &Selection<'_>, sample: Sample, cover: Option<&Cover>) -> Result<Sql, QueryError> {
     let mut sql = Sql::new(
         "SELECT step, way[step] AS source, if(step < length(way), toNullable(way[step + 1]), NULL) AS target, count() AS sessions",
     );
@@ -52,12 +51,16 @@ fn select(scope: &Scope, query: &PathQuery, sample: Sample) -> Result<Sql, Query
         None => sql.push("1"),
     };
     // A route that is seen again at once (a reload) is no passage.
-    sql.push(", ").bind(Value::Integer(i64::from(query.depth) + 1)).push(") AS way FROM (SELECT session,");
-    sql.push(" arrayCompact(arrayMap(view -> view.3, arraySort(groupArray((time, seq, toString(route)))))) AS routes");
-    let selection = Selection { scope, project: &query.project, kinds: &[Kind::PageView], filters: &query.filters };
-    matching(&mut sql, &selection, query.from..query.to)?;
-    sample.condition(&mut sql);
-    sql.push(" AND session != '' GROUP BY session)");
+    sql.push(", ").bind(Value::Integer(i64::from(query.depth) + 1)).push(") AS way FROM (SELECT session_hash,");
+    sql.push(" arrayCompact(arrayMap(view -> view.3, arraySort(groupArray((time, seq, toString(route)))))) AS routes FROM (");
+    for (n, (table, ranges)) in tables(query.from..query.to, cover).into_iter().enumerate() {
+        push_column(sql.push(if n == 0 { "SELECT " } else { " UNION ALL SELECT " }), table, "session_hash");
+        sql.push(", time, seq, route");
+        matching_in(&mut sql, table, selection, &ranges)?;
+        sample.condition(&mut sql);
+        sql.push(" AND session_hash != 0");
+    }
+    sql.push(") GROUP BY session_hash)");
     if let Some(start) = &query.start {
         sql.push(" WHERE has(routes, ").bind(Value::Text(start.clone())).push(")");
     }

@@ -10,6 +10,7 @@ use super::{
     raw::{Ask, Sample},
 };
 use crate::{
+    rollup::of_event,
     row::DAY,
     sql::{Sql, Value},
 };
@@ -50,8 +51,10 @@ pub(super) fn select(ask: &Ask<'_>, cover: &Cover, spread: Spread) -> Result<Sql
         sql.push(" UNION ALL SELECT ");
         ask.push_keys(&mut sql, "toUnixTimestamp64Milli(time)", group)?;
         // What the rollup has columns for.
-        sql.push("user_hash, notEmpty(visitor) AS known");
-        sql.push(if sessions { ", if(empty(session), 0, cityHash64(session)) AS session_hash" } else { "" });
+        sql.push("user_hash, ").push(of_event("known")).push(" AS known");
+        if sessions {
+            sql.push(", ").push(of_event("session_hash")).push(" AS session_hash");
+        }
         matching_any(&mut sql, &ask.selection, &cover.rest)?;
         ask.sample.condition(&mut sql);
         ask.push_choice(&mut sql, operand)?;

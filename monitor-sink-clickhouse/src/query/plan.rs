@@ -4,7 +4,8 @@
 //! little to read                          the events, all of them
 //! values, over dimensions of a rollup     rollup_hours, _routes, _clients or _targets, and the events of the times it does not hold
 //! visitors and sessions, where exact      rollup_sessions, whole or a sample, and the events of the times it does not hold
-//! all else                                the events, a sample of the visitors
+//! all else                                a sample of the visitors: rollup_sample, and the events of the times it does not hold, or the
+//!                                         events alone
 //! ```
 //!
 //! A question can be divided: each measure goes where it is cheapest, and the parts are put together by their groups.
@@ -16,9 +17,14 @@ use monitor_core::{
     query::{Field, Filter, Measure, Op, RetentionQuery},
 };
 
-use super::{filter::From, known::Known, raw::Sample, trust};
+use super::{
+    filter::{From, Selection, promoted},
+    known::Known,
+    raw::Sample,
+    trust,
+};
 use crate::{
-    rollup::{TARGETED, month},
+    rollup::{SAMPLED, TARGETED, month},
     row::DAY,
 };
 
@@ -75,6 +81,8 @@ pub(super) enum Source {
     Values(Cube, Cover),
     /// The rollup of sessions, and the events of the ranges it does not hold.
     People(Cover, Spread),
+    /// The rollup of a sample of visitors, and their events of the ranges it does not hold.
+    Sample(Cover),
 }
 
 /// The histogram rollups.
@@ -167,10 +175,11 @@ fn sampled(measure: &Measure) -> bool {
 /// Divides a question.
 pub(super) fn plan(question: &Question<'_>, known: &Known) -> Vec<Part> {
     let all: Vec<usize> = (0..question.measures.len()).collect();
-    let events = |measures, sample| Part { measures, source: Source::Events, sample };
+    let part = |measures, source, sample| Part { measures, source, sample };
+    let events = |measures| part(measures, Source::Events, Sample::ALL);
     let to_read = known.events(question.project, question.kinds, names(question.filters), &question.range);
     if question.exact || to_read.is_some_and(|rows| rows <= question.limits.few_events) {
-        return vec![events(all, Sample::ALL)];
+        return vec![events(all)];
     }
     let values = values(question, known).filter(|(_, rows)| to_read.is_none_or(|all| *rows < all));
     let people = people(question, known);
@@ -185,17 +194,19 @@ pub(super) fn plan(question: &Question<'_>, known: &Known) -> Vec<Part> {
     let sample = to_read.map_or(Sample::ALL, |rows| sample(question, of_events.iter().filter_map(|n| question.measures.get(*n)), rows));
     // Who reads all events anyway needs no rollup beside it.
     if !of_events.is_empty() && sample == Sample::ALL {
-        return vec![events(all, Sample::ALL)];
+        return vec![events(all)];
     }
     let mut parts = Vec::new();
     if let Some((source, _)) = values.filter(|_| !of_values.is_empty()) {
-        parts.push(Part { measures: of_values, source, sample: Sample::ALL });
+        parts.push(part(of_values, source, Sample::ALL));
     }
     if let Some((source, sample)) = people.filter(|_| !of_people.is_empty()) {
-        parts.push(Part { measures: of_people, source, sample });
+        parts.push(part(of_people, source, sample));
     }
     if !of_events.is_empty() {
-        parts.push(events(of_events, sample));
+        let fields = question.filters.iter().map(|filter| &filter.field).chain(question.group_by);
+        let source = sampled_by_rollup(sample, fields, &question.range, known).map_or(Source::Events, Source::Sample);
+        parts.push(part(of_events, source, sample));
     }
     parts
 }
@@ -219,18 +230,48 @@ fn sample<'a>(question: &Question<'_>, mut measures: impl Iterator<Item = &'a &'
     fraction(rows, question.limits.sample_events)
 }
 
-/// The sample of events for a question that takes one if it is large.
+/// The sample of events for a question that takes one if it is large, and the times for which the rollup of samples holds it. `conditions` are
+/// those on single events, beside the filters.
 pub(super) fn sample_of_events(
     limits: Limits,
     known: &Known,
-    project: &str,
-    kinds: &[Kind],
-    filters: &[Filter],
+    selection: &Selection<'_>,
+    conditions: &[&[Filter]],
     range: &Range<i64>,
-) -> Sample {
-    match known.events(project, kinds, names(filters), range) {
-        Some(rows) if rows > 2 * limits.sample_events && !picks(filters) => fraction(rows, limits.sample_events),
+) -> (Sample, Option<Cover>) {
+    let sample = match known.events(selection.project, selection.kinds, names(selection.filters), range) {
+        Some(rows) if rows > 2 * limits.sample_events && !picks(selection.filters) => fraction(rows, limits.sample_events),
         _ => Sample::ALL,
+    };
+    let fields = conditions.iter().copied().chain([selection.filters]).flatten().map(|filter| &filter.field);
+    (sample, sampled_by_rollup(sample, fields, range, known))
+}
+
+/// The times for which the rollup of samples holds a sample; `None` when the events must be asked for all of it.
+fn sampled_by_rollup<'a>(sample: Sample, mut fields: impl Iterator<Item = &'a Field>, range: &Range<i64>, known: &Known) -> Option<Cover> {
+    if sample.0 < SAMPLED || !fields.all(in_sample) {
+        return None;
+    }
+    let held = known.days.iter().map(|(day, known)| (day * DAY).max(range.start)..known.until.min(range.end));
+    Some(cover(range, known, held)).filter(|cover| !cover.rolled.is_empty())
+}
+
+/// The tables of events that a question reads, and which times.
+pub(super) fn tables(range: Range<i64>, cover: Option<&Cover>) -> Vec<(From, Vec<Range<i64>>)> {
+    cover.map_or_else(|| vec![(From::Events, vec![range])], |cover| cover.of_sample().collect())
+}
+
+/// Whether the rollup of samples has a column for it.
+fn in_sample(field: &Field) -> bool {
+    use Field::{
+        Browser, Connection, Country, Device, Environment, Failure, Kind, Language, Method, Name, Os, Rating, Referrer, Release, Route,
+        Status, Target,
+    };
+    match field {
+        Field::Attribute(key) => promoted(key).is_some_and(|field| in_sample(&field)),
+        Kind | Name | Route | Referrer | Release | Environment | Browser | Os | Device | Country | Connection | Language => true,
+        Target | Method | Status | Failure | Rating => true,
+        _ => false,
     }
 }
 
@@ -434,6 +475,12 @@ fn monthly(rolled: &[Range<i64>], known: &Known) -> Vec<Range<i64>> {
 }
 
 impl Cover {
+    /// The tables of events that a sample is read from, and which times.
+    pub(super) fn of_sample(&self) -> impl Iterator<Item = (From, Vec<Range<i64>>)> {
+        let rest = (!self.rest.is_empty()).then(|| (From::Events, self.rest.clone()));
+        self.sources(From::Sample).chain(rest)
+    }
+
     /// The tables the rolled times are read from, and which times: the rollup's own, and that by month.
     pub(super) fn sources(&self, table: From) -> impl Iterator<Item = (From, Vec<Range<i64>>)> {
         let mut daily = Vec::new();
@@ -679,7 +726,7 @@ mod tests {
         let mut many = known();
         many.days.values_mut().for_each(|day| day.targets = 900_000);
         let scene = Scene { kinds: vec![Kind::Click], group_by: vec![Field::Target], ..Scene::default() };
-        assert_eq!(scene.plan_with(&[Measure::Count], &many)[0].source, Source::Events);
+        assert!(matches!(scene.plan_with(&[Measure::Count], &many)[0].source, Source::Sample(_)));
     }
 
     #[test]
@@ -707,6 +754,25 @@ mod tests {
         // Of 23,000 a day, a quarter would be off by 2.2 %.
         assert_eq!(of_sessions(700_000, 30, limits), Sample(2));
         assert_eq!(of_sessions(700_000, 700, limits), Sample::ALL);
+    }
+
+    #[test]
+    fn a_sample_is_read_from_its_rollup_where_that_holds_it() {
+        let source = |scene: Scene| {
+            let parts = scene.plan(&[Measure::Pages]);
+            (parts[0].source.clone(), parts[0].sample)
+        };
+        let by = |fields: &[Field]| Scene { range: 99 * DAY + 7..103 * DAY, group_by: fields.to_vec(), ..Scene::default() };
+        let cover = Cover {
+            rolled: vec![100 * DAY..102 * DAY + 10 * HOUR],
+            monthly: vec![],
+            rest: vec![99 * DAY + 7..100 * DAY, 102 * DAY + 10 * HOUR..103 * DAY],
+        };
+        assert_eq!(source(by(&[Field::Referrer, Field::Attribute("status".into())])), (Source::Sample(cover), Sample(16)));
+        assert_eq!(source(by(&[Field::Attribute("plan".into())])), (Source::Events, Sample(16)));
+        assert_eq!(source(Scene { range: 99 * DAY..100 * DAY, ..Scene::default() }).0, Source::Events);
+        // Half a day has too few events for a sample as small as the rollup's.
+        assert_eq!(source(Scene { range: 100 * DAY..100 * DAY + 12 * HOUR, ..Scene::default() }), (Source::Events, Sample(2)));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Aggregates of the events themselves.
+//! Aggregates of the events themselves, or of those that the rollup of samples holds.
 //!
 //! A row stands for as many events as its `weight` says, and in a sample for those of the visitors that were left out as well: `w` is
 //! both together. Counts are sums of `w`, rounded at the end; sums and means of values are weighted by it. Percentiles are those of the
@@ -13,11 +13,12 @@ use monitor_core::{
 };
 
 use super::{
-    filter::{Selection, group, matching, operand},
+    filter::{From, Selection, group, matching, matching_in, operand},
+    plan::Cover,
     values::banded,
 };
 use crate::{
-    rollup::{band, bucket},
+    rollup::{band, bucket, of_event},
     sql::{Sql, Value},
 };
 
@@ -199,8 +200,8 @@ pub(super) fn list(sql: &mut Sql, columns: Range<usize>) {
     }
 }
 
-/// The question to `events`.
-pub(super) fn select(ask: &Ask<'_>) -> Result<Sql, QueryError> {
+/// The question to `events`; of a sample that its rollup covers, to that one, and to the events of the times it does not hold.
+pub(super) fn select(ask: &Ask<'_>, cover: Option<&Cover>) -> Result<Sql, QueryError> {
     let mut sql = Sql::new("WITH weight * ");
     ask.sample.factor(&mut sql);
     sql.push(" AS w");
@@ -210,10 +211,18 @@ pub(super) fn select(ask: &Ask<'_>) -> Result<Sql, QueryError> {
         sql.push(" AS rated");
     }
     sql.push(" SELECT ");
-    ask.push_keys(&mut sql, "toUnixTimestamp64Milli(time)", group)?;
     let keys = ask.keys();
+    match cover {
+        None => ask.push_keys(&mut sql, TIME, group)?,
+        Some(_) => (0..keys).for_each(|key| _ = sql.column(key).push(", ")),
+    }
     for (n, measure) in ask.measures.iter().enumerate() {
-        push_measure(&mut sql, measure, ask)?;
+        match (measure, cover) {
+            (Measure::Visitors, Some(_)) => _ = distinct(&mut sql, "uniqExactIf(user_hash, known)", ask.sample),
+            (Measure::Sessions, Some(_)) => _ = distinct(&mut sql, "uniqExactIf(session_hash, session_hash != 0)", ask.sample),
+            (Measure::Pages, Some(_)) => _ = distinct(&mut sql, "uniqExactIf(page_hash, page_hash != 0)", ask.sample),
+            (measure, _) => push_measure(&mut sql, measure, ask)?,
+        }
         sql.push(" AS ").column(keys + n).push(", ");
     }
     // Closes the list; of a sample also what tells how far it can be trusted, see `trust`.
@@ -223,11 +232,59 @@ pub(super) fn select(ask: &Ask<'_>) -> Result<Sql, QueryError> {
         sql.push("sumResample(0, 16, 1)(w, bitAnd(user_hash, 15)), ");
         sql.push(if ask.measures.iter().any(|measure| is_percentile(measure)) { QUANTILES } else { "[]" });
     }
-    matching(&mut sql, &ask.selection, ask.range.clone())?;
-    ask.sample.condition(&mut sql);
-    ask.push_choice(&mut sql, operand)?;
+    match cover {
+        None => {
+            matching(&mut sql, &ask.selection, ask.range.clone())?;
+            ask.sample.condition(&mut sql);
+            ask.push_choice(&mut sql, operand)?;
+        }
+        Some(cover) => sampled(&mut sql, ask, cover)?,
+    }
     ask.finish(&mut sql, true);
     Ok(sql)
+}
+
+/// The time of an event, ms.
+const TIME: &str = "toUnixTimestamp64Milli(time)";
+
+/// ` FROM (…)`: groups and the columns that the measures need.
+fn sampled(sql: &mut Sql, ask: &Ask<'_>, cover: &Cover) -> Result<(), QueryError> {
+    for (n, (table, ranges)) in cover.of_sample().enumerate() {
+        sql.push(if n == 0 { " FROM (SELECT " } else { " UNION ALL SELECT " });
+        ask.push_keys(sql, TIME, group)?;
+        sql.push("user_hash, weight");
+        let needed = NEEDED.iter().filter(|(_, needs)| ask.measures.iter().any(|measure| needs(measure)));
+        needed.for_each(|(column, _)| push_column(sql.push(", "), table, column));
+        matching_in(sql, table, &ask.selection, &ranges)?;
+        ask.sample.condition(sql);
+        ask.push_choice(sql, operand)?;
+    }
+    sql.push(")");
+    Ok(())
+}
+
+type Needs = fn(&Measure) -> bool;
+
+/// Columns of `rollup_sample`, and the measures that are made of them.
+const NEEDED: [(&str, Needs); 7] = [
+    ("known", |measure| *measure == Measure::Visitors),
+    ("session_hash", |measure| *measure == Measure::Sessions),
+    ("page_hash", |measure| *measure == Measure::Pages),
+    ("failure", |measure| matches!(measure, Measure::Failures | Measure::FailureRate)),
+    ("kind", |measure| banded(measure) || matches!(measure, Measure::CountKind(_))),
+    ("name", banded),
+    ("value", |measure| {
+        use Measure::{Count, CountKind, FailureRate, Failures, Pages, Rate, Sessions, Visitors};
+        !matches!(measure, Count | Rate | Visitors | Sessions | Pages | Failures | FailureRate | CountKind(_))
+    }),
+];
+
+/// A column of `rollup_sample`, made of an event where those are read.
+pub(super) fn push_column(sql: &mut Sql, table: From, column: &'static str) {
+    match (table, of_event(column)) {
+        (From::Events, of_event) if of_event != column => _ = sql.push(of_event).push(" AS ").push(column),
+        _ => _ = sql.push(column),
+    }
 }
 
 fn push_measure(sql: &mut Sql, measure: &Measure, ask: &Ask<'_>) -> Result<(), QueryError> {

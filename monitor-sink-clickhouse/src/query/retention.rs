@@ -2,7 +2,7 @@
 //!
 //! Each visitor belongs to the period of the first event that makes a member; the periods in which one comes again are counted from it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Range};
 
 use monitor_core::{
     QueryError, Scope,
@@ -14,9 +14,9 @@ use super::{
     ClickHouseStore,
     answer::share,
     counted,
-    filter::{From, Selection, happening as conditions, matching, tenant},
+    filter::{From, Selection, happening as conditions, matching_in, tenant},
     people::within,
-    plan::{self, Cover},
+    plan::{self, Cover, tables},
     raw::{Sample, step_of},
 };
 use crate::{
@@ -28,17 +28,20 @@ use crate::{
 pub(super) async fn answer(store: &ClickHouseStore, scope: &Scope, query: &RetentionQuery) -> Result<Table, QueryError> {
     let known = store.known().await?;
     let range = query.from..query.to;
-    let (cover, sample) = match plan::visits(query, &known, store.limits(), super::now()) {
-        Some((cover, sample)) => (cover, sample),
+    let selection = Selection { scope, project: &query.project, kinds: &[], filters: &query.filters };
+    let (visits, events, sample) = match plan::visits(query, &known, store.limits(), super::now()) {
+        Some((cover, sample)) => {
+            let rest = (!cover.rest.is_empty()).then(|| (From::Events, cover.rest.clone()));
+            (Some(cover), Vec::from_iter(rest), sample)
+        }
+        None if query.exact => (None, tables(range, None), Sample::ALL),
         None => {
-            let sample = match query.exact {
-                true => Sample::ALL,
-                false => plan::sample_of_events(store.limits(), &known, &query.project, &[], &query.filters, &range),
-            };
-            (Cover { rest: vec![range], ..Cover::default() }, sample)
+            let conditions = [query.first.filters.as_slice(), query.again.filters.as_slice()];
+            let (sample, cover) = plan::sample_of_events(store.limits(), &known, &selection, &conditions, &range);
+            (None, tables(range, cover.as_ref()), sample)
         }
     };
-    let answer: Answer<(i64, i64, u64)> = store.ask(&select(scope, query, &cover, sample)?).await?;
+    let answer: Answer<(i64, i64, u64)> = store.ask(&select(query, &selection, visits.as_ref(), &events, sample)?).await?;
     let counts: BTreeMap<(i64, i64), u64> =
         answer.data.iter().map(|(cohort, period, count)| ((*cohort, *period), count * sample.0)).collect();
     let mut rows = Vec::new();
@@ -49,22 +52,29 @@ pub(super) async fn answer(store: &ClickHouseStore, scope: &Scope, query: &Reten
             rows.push(vec![Cell::from(cohort), Cell::from(period), Cell::from(count), share(count, members)]);
         }
     }
-    let source = if cover.rolled.is_empty() { Source::Events } else { Source::Rollup };
+    let source = if visits.is_none() && events.iter().all(|(table, _)| *table == From::Events) { Source::Events } else { Source::Rollup };
     let most = answer.data.iter().map(|(.., count)| *count).max().unwrap_or(0);
     let stats = counted(answer.statistics.rows_read, source, sample, most);
     Ok(Table { columns: RetentionQuery::COLUMNS.map(str::to_owned).to_vec(), rows, previous: None, stats })
 }
 
 /// Rows of cohort, period and the number of those who came.
-fn select(scope: &Scope, query: &RetentionQuery, cover: &Cover, sample: Sample) -> Result<Sql, QueryError> {
+fn select(
+    query: &RetentionQuery,
+    selection: &Selection<'_>,
+    visits: Option<&Cover>,
+    events: &[(From, Vec<Range<i64>>)],
+    sample: Sample,
+) -> Result<Sql, QueryError> {
     let length = query.period.ms();
     let mut sql = Sql::new("SELECT cohort, arrayJoin(arrayConcat([0], arrayMap(x -> intDiv(x - cohort, ");
     sql.bind(Value::Integer(length)).push("), arrayFilter(x -> x > cohort, periods)))) AS later, count()");
     sql.push(" FROM (SELECT user_hash, minIf(period, first) AS cohort, groupUniqArrayIf(period, again) AS periods FROM (");
-    let selection = Selection { scope, project: &query.project, kinds: &[], filters: &query.filters };
     let somebody = " AND user_hash != cityHash64('')";
-    for (n, (table, ranges)) in cover.sources(From::Sessions).enumerate() {
-        sql.push(if n == 0 { "SELECT user_hash, " } else { " UNION ALL SELECT user_hash, " });
+    let mut begin = "SELECT user_hash, ";
+    for (table, ranges) in visits.into_iter().flat_map(|cover| cover.sources(From::Sessions)) {
+        sql.push(begin);
+        begin = " UNION ALL SELECT user_hash, ";
         step_of(&mut sql, "(toUnixTimestamp(toDateTime(day, 'UTC')) * 1000)", length, monday(query.period));
         sql.push(" AS period");
         for (happening, name) in [(&query.first, " AS first"), (&query.again, " AS again")] {
@@ -75,21 +85,22 @@ fn select(scope: &Scope, query: &RetentionQuery, cover: &Cover, sample: Sample) 
             conditions(&mut sql, &[], &happening.filters)?;
             sql.push(name);
         }
-        tenant(&mut sql, table, scope, &query.project)?;
+        tenant(&mut sql, table, selection.scope, selection.project)?;
         within(&mut sql, &ranges);
         conditions(&mut sql, &[], &query.filters)?;
         sample.condition(&mut sql);
         sql.push(somebody);
     }
-    for (n, range) in cover.rest.iter().enumerate() {
-        sql.push(if n == 0 && cover.rolled.is_empty() { "SELECT user_hash, " } else { " UNION ALL SELECT user_hash, " });
+    for (table, ranges) in events {
+        sql.push(begin);
+        begin = " UNION ALL SELECT user_hash, ";
         step_of(&mut sql, "toUnixTimestamp64Milli(time)", length, monday(query.period));
         sql.push(" AS period, 1");
         conditions(&mut sql, &query.first.kinds, &query.first.filters)?;
         sql.push(" AS first, 1");
         conditions(&mut sql, &query.again.kinds, &query.again.filters)?;
         sql.push(" AS again");
-        matching(&mut sql, &selection, range.clone())?;
+        matching_in(&mut sql, *table, selection, ranges)?;
         sample.condition(&mut sql);
         sql.push(somebody);
     }

@@ -30,7 +30,7 @@ pub(super) fn error(ask: &Ask<'_>, source: &Source, rows: &[Vec<Cell>]) -> f64 {
         Source::Values(..) => 0.0,
         _ if ask.sample == Sample::ALL => 0.0,
         Source::People(..) => distinct(ask, rows),
-        Source::Events => events(ask, rows).max(distinct(ask, rows)).min(1.0),
+        Source::Events | Source::Sample(_) => events(ask, rows).max(distinct(ask, rows)).min(1.0),
     }
 }
 

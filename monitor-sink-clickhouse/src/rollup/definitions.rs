@@ -6,10 +6,53 @@ use super::bucket;
 use crate::sql::{Sql, Value};
 
 /// Version of everything in this file. Days that were built from another one are built again by a newer program.
-pub(crate) const DEFINITION: u16 = 2;
+pub(crate) const DEFINITION: u16 = 3;
 
 /// The kinds of events that `rollup_targets` holds: what they were about tells them apart, and there are few of it.
 pub(crate) static TARGETED: [Kind; 6] = [Kind::Request, Kind::Resource, Kind::Click, Kind::RageClick, Kind::DeadClick, Kind::FormSubmit];
+
+/// One of so many visitors is in `rollup_sample`.
+pub(crate) const SAMPLED: u64 = 8;
+
+/// The columns of `rollup_sample`, in their order.
+const SAMPLE: [&str; 26] = [
+    "project",
+    "kind",
+    "name",
+    "time",
+    "seq",
+    "user_hash",
+    "known",
+    "session_hash",
+    "page_hash",
+    "value",
+    "weight",
+    "release",
+    "environment",
+    "route",
+    "referrer",
+    "browser",
+    "os",
+    "device",
+    "language",
+    "connection",
+    "country",
+    "target",
+    "method",
+    "status",
+    "failure",
+    "rating",
+];
+
+/// What a column of `rollup_sample` (and of `rollup_sessions`, where they have the same) is of an event.
+pub(crate) fn of_event(column: &'static str) -> &'static str {
+    match column {
+        "known" => "notEmpty(visitor)",
+        "session_hash" => "if(empty(session), 0, cityHash64(session))",
+        "page_hash" => "if(empty(page), 0, toUInt32(cityHash64(page)))",
+        same => same,
+    }
+}
 
 /// One of the tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,10 +63,12 @@ pub(super) enum Rollup {
     Targets,
     Sessions,
     Issues,
+    Sample,
 }
 
 impl Rollup {
-    pub(super) const ALL: [Rollup; 6] = [Rollup::Hours, Rollup::Routes, Rollup::Clients, Rollup::Targets, Rollup::Sessions, Rollup::Issues];
+    pub(super) const ALL: [Rollup; 7] =
+        [Rollup::Hours, Rollup::Routes, Rollup::Clients, Rollup::Targets, Rollup::Sessions, Rollup::Issues, Rollup::Sample];
 
     pub(super) fn table(self) -> &'static str {
         match self {
@@ -33,6 +78,7 @@ impl Rollup {
             Rollup::Targets => "rollup_targets",
             Rollup::Sessions => "rollup_sessions",
             Rollup::Issues => "rollup_issues",
+            Rollup::Sample => "rollup_sample",
         }
     }
 
@@ -45,17 +91,22 @@ impl Rollup {
             Rollup::Targets => "rollup_month_targets",
             Rollup::Sessions => "rollup_month_sessions",
             Rollup::Issues => "rollup_month_issues",
+            Rollup::Sample => "rollup_month_sample",
         }
     }
 
     /// The day of a row.
     pub(super) fn day(self) -> &'static str {
-        if self == Rollup::Hours { "toDate(hour)" } else { "day" }
+        match self {
+            Rollup::Hours => "toDate(hour)",
+            Rollup::Sample => "toDate(time)",
+            Rollup::Routes | Rollup::Clients | Rollup::Targets | Rollup::Sessions | Rollup::Issues => "day",
+        }
     }
 
     /// Whether it holds the day that is not over, too.
     pub(super) fn of_open_days(self) -> bool {
-        matches!(self, Rollup::Hours | Rollup::Sessions)
+        matches!(self, Rollup::Hours | Rollup::Sessions | Rollup::Sample)
     }
 
     /// Whether it may be kept when the events of the day are no longer: it names no visitor and quotes no text of an event.
@@ -96,11 +147,19 @@ impl Rollup {
                     argMax(message, (time, id)), argMin(release, (time, id)), argMax(release, (time, id))",
                 );
             }
+            Rollup::Sample => {
+                for (n, column) in SAMPLE.into_iter().enumerate() {
+                    sql.push(if n == 0 { "SELECT " } else { ", " }).push(of_event(column));
+                }
+            }
         }
         sql.push(" FROM events WHERE ");
         match self {
             Rollup::Issues => _ = sql.push("kind IN ('error', 'message') AND fingerprint != '' AND "),
             Rollup::Targets => _ = sql.push("kind IN ").bind(Value::kinds(&TARGETED)).push(" AND "),
+            Rollup::Sample => {
+                sql.push("(user_hash < ").bind(Value::Unsigned(u64::MAX / SAMPLED)).push(" OR user_hash = cityHash64('')) AND ");
+            }
             Rollup::Hours | Rollup::Routes | Rollup::Clients | Rollup::Sessions => {}
         }
     }
@@ -116,6 +175,8 @@ impl Rollup {
                 " GROUP BY project, user_hash, session, browser, os, device, country, connection, language, release, environment"
             }
             Rollup::Issues => " GROUP BY project, fingerprint, kind",
+            // The events as they are.
+            Rollup::Sample => "",
         }
     }
 }

@@ -225,3 +225,8 @@ pub(crate) fn expected(batch: &Batch) -> Vec<Value> {
     documents.sort_by_key(|document| document.time);
     documents.iter().map(|document| serde_json::to_value(document).unwrap()).collect()
 }
+
+/// Not bound to a database.
+pub(crate) fn shared_admin() -> clickhouse::Client {
+    clickhouse::Client::default().with_url(shared().url()).with_compression(clickhouse::Compression::None)
+}

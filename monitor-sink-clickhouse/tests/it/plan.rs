@@ -10,7 +10,7 @@ use monitor_sink_clickhouse::ClickHouse;
 use proptest::{prelude::*, test_runner::TestRunner};
 use serde_json::{Value, json};
 
-use crate::engine::{DAY, Monitor, NOON, batch, configuration, event, question, request, shared};
+use crate::engine::{DAY, Monitor, NOON, batch, configuration, event, question, request, shared, shared_admin};
 
 const HOUR: i64 = 3_600_000;
 /// The first midnight, ms; events lie in the four days from it.
@@ -66,6 +66,7 @@ fn some_requests(count: u128, of_each: u128, visitors: u64) -> Vec<Envelope> {
         origin.session = if who.is_multiple_of(11) { String::new() } else { format!("s{who}-{}", pick(n, 13, 3)) };
         origin.page.route = format!("/r{}", pick(n, 14, 4));
         origin.page.id = format!("p{n}");
+        origin.page.referrer = ["", "https://search.example/", "https://mail.example/"][pick(n, 23, 3) as usize].into();
         origin.release = format!("1.{}", pick(n, 15, 3));
         origin.environment = ["production", "staging"][pick(n, 16, 2) as usize].into();
         origin.browser.name = ["Chrome", "Firefox"][pick(n, 17, 2) as usize].into();
@@ -75,6 +76,12 @@ fn some_requests(count: u128, of_each: u128, visitors: u64) -> Vec<Envelope> {
         envelope
     };
     (0..count).map(make).collect()
+}
+
+/// Names of visitors that are in every sample down to one of 256.
+async fn sampled_visitors() -> Vec<String> {
+    let sql = "SELECT concat('v', toString(number)) AS name FROM numbers(20000) WHERE cityHash64(name) < intDiv(18446744073709551615, 256)";
+    shared_admin().query_raw(sql).fetch_all().await.unwrap()
 }
 
 /// Events with their rollups; questions that would read more than `quick` events are planned.
@@ -260,6 +267,124 @@ fn whatever_is_asked_rollups_answer_as_the_events_do() {
         panic!("{error}");
     }
     assert!(rolled.get() > 15, "of the questions only {} were answered from rollups", rolled.get());
+}
+
+/// Requests of visitors who are in every sample: an answer from a sample is that from all events, and what can be multiplied is.
+async fn all_sampled() -> Vec<Envelope> {
+    let visitors = sampled_visitors().await;
+    let mut requests = some_requests(1_500, 4, 60);
+    for (n, envelope) in (0..).zip(&mut requests) {
+        envelope.origin.visitor.clone_from(&visitors[pick(n, 24, visitors.len() as u64) as usize]);
+    }
+    requests
+}
+
+#[test]
+fn a_sample_has_all_events_of_its_visitors_from_the_rollup_and_beside_it() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let _entered = runtime.enter();
+    let monitor = runtime.block_on(async { built(all_sampled().await, 20).await });
+    let multiplied = |column: &str| {
+        ["count", "visitors", "sessions", "pages", "sum", "rate", "failures", "good", "poor", "histogram"].contains(&column)
+            || column.starts_with("count:")
+    };
+    let rolled = std::cell::Cell::new(0);
+    let config = ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() };
+    let result = TestRunner::new(config).run(&some_question(), |(mut question, keys)| {
+        // No other rollup tells referrers apart.
+        question["filters"].as_array_mut().unwrap().push(json!({"field": "referrer", "op": "not_in", "values": ["https://mail.example/"]}));
+        let measures = question["measures"].as_array_mut().unwrap();
+        // Those of a sample say nothing about all.
+        measures.retain(|measure| measure != "min" && measure != "max");
+        measures.push(json!("pages"));
+        // The period before has a sample of its own.
+        question["compare"] = json!(false);
+        if question.get("order_by").is_some() {
+            question["order_by"]["column"] = json!("pages");
+        }
+        let (mut answer, exact) =
+            runtime.block_on(async { (ask(&monitor, question.clone(), false).await, ask(&monitor, question, true).await) });
+        if answer.stats.source == Source::Events || answer.stats.sample > 1.0 / 8.0 {
+            return Ok(());
+        }
+        rolled.set(rolled.get() + 1);
+        let columns: Vec<bool> = answer.columns.iter().map(|column| multiplied(column)).collect();
+        for row in &mut answer.rows {
+            for (cell, _) in row.iter_mut().zip(&columns).skip(keys).filter(|(_, multiplied)| **multiplied) {
+                divide(cell, answer.stats.sample);
+            }
+        }
+        compare(&answer, &exact, keys)
+    });
+    if let Err(error) = result {
+        panic!("{error}");
+    }
+    assert!(rolled.get() > 20, "only {} questions were answered from the rollup of samples", rolled.get());
+}
+
+/// What a number, or those in a list of lists, would be of the sample alone.
+fn divide(cell: &mut Value, share: f64) {
+    match cell {
+        // The last of a bucket's three is how much is in it.
+        Value::Array(buckets) => {
+            buckets.iter_mut().filter_map(|bucket| bucket.as_array_mut()?.last_mut()).for_each(|count| divide(count, share))
+        }
+        Value::Number(number) => {
+            let divided = number.as_f64().unwrap() * share;
+            *cell = if divided.fract() == 0.0 { json!(divided as u64) } else { json!(divided) };
+        }
+        _ => {}
+    }
+}
+
+#[tokio::test]
+async fn journeys_from_the_rollup_of_samples_are_those_of_the_events() {
+    let monitor = built(all_sampled().await, 20).await;
+    let filters = json!([{"field": "referrer", "op": "not_in", "values": ["https://mail.example/"]}]);
+    let range = json!({"from": BEGIN + 754_321, "to": BEGIN + 4 * DAY - 754_321});
+    let question = |members: &Value, exact: bool| {
+        let mut question = question(members.clone());
+        for (name, value) in range.as_object().unwrap() {
+            question[name] = value.clone();
+        }
+        question["filters"] = filters.clone();
+        question["exact"] = json!(exact);
+        question
+    };
+    let check = |what: &str, rolled: Table, exact: Table, columns: &[usize]| {
+        assert_eq!((rolled.stats.source, exact.stats.source), (Source::Rollup, Source::Events), "{what}");
+        assert!(rolled.stats.sample <= 1.0 / 8.0, "{what}: {:?}", rolled.stats);
+        let mut rows = rolled.rows;
+        rows.iter_mut().for_each(|row| columns.iter().for_each(|column| divide(&mut row[*column], rolled.stats.sample)));
+        let same = |rows: &[Vec<Value>]| -> Vec<Vec<Value>> {
+            let plain = |cell: &Value| cell.as_f64().map_or_else(|| cell.clone(), |number| json!(number));
+            rows.iter().map(|row| row.iter().map(plain).collect()).collect()
+        };
+        assert!(!exact.rows.is_empty(), "{what}");
+        assert_eq!(same(&rows), same(&exact.rows), "{what}");
+    };
+    for by in ["visitor", "session"] {
+        let steps = json!([
+            {"kinds": ["page_view"]},
+            {"kinds": ["click"], "filters": [{"field": "target", "op": "in", "values": ["/t1", "/t2"]}]},
+            {"kinds": ["request"], "filters": [{"field": "attributes.method", "op": "in", "values": ["POST"]}]},
+        ]);
+        let ask = async |exact| {
+            let query: FunnelQuery = serde_json::from_value(question(&json!({"steps": steps, "within": DAY, "by": by}), exact)).unwrap();
+            monitor.store.funnel(&Scope::All, &query).await.unwrap()
+        };
+        check(by, ask(false).await, ask(true).await, &[2]);
+    }
+    let ask = async |exact| {
+        let query: PathQuery = serde_json::from_value(question(&json!({"depth": 4}), exact)).unwrap();
+        monitor.store.paths(&Scope::All, &query).await.unwrap()
+    };
+    check("paths", ask(false).await, ask(true).await, &[3]);
+    let ask = async |exact| {
+        let query: RetentionQuery = serde_json::from_value(question(&json!({"again": {"kinds": ["click"]}}), exact)).unwrap();
+        monitor.store.retention(&Scope::All, &query).await.unwrap()
+    };
+    check("retention", ask(false).await, ask(true).await, &[2]);
 }
 
 #[tokio::test]

@@ -60,7 +60,7 @@ fn requests(events: Vec<Event>) -> Vec<monitor_core::Envelope> {
 }
 
 /// Rollups and events, each asked the same; the texts must be equal.
-const SAME: [(&str, &str, &str); 7] = [
+const SAME: [(&str, &str, &str); 8] = [
     (
         "hours",
         "SELECT project, kind, name, hour, environment, release, device, failed, band, sum(rows), sum(count), round(sum(total), 3), \
@@ -122,6 +122,14 @@ const SAME: [(&str, &str, &str); 7] = [
             argMax(message, (time, id)), argMin(release, (time, id)), argMax(release, (time, id)) FROM events \
             WHERE kind IN ('error', 'message') AND fingerprint != '' AND toDate(time) < toDate({until:DateTime('UTC')}) GROUP BY ALL ORDER BY ALL",
     ),
+    (
+        "sample",
+        "SELECT * FROM rollup_sample ORDER BY ALL",
+        "SELECT project, kind, name, time, seq, user_hash, visitor != '', if(session = '', 0, cityHash64(session)), \
+            if(page = '', 0, toUInt32(cityHash64(page))), value, weight, release, environment, route, referrer, browser, os, device, language, \
+            connection, country, target, method, status, failure, rating FROM events \
+            WHERE (user_hash < 2305843009213693951 OR user_hash = cityHash64('')) AND time < {until:DateTime('UTC')} ORDER BY ALL",
+    ),
 ];
 
 /// Checks all rollups against the events before `until`. Returns the rows of the hours' rollup.
@@ -141,9 +149,15 @@ async fn check(monitor: &Monitor, until: i64) -> u64 {
 /// Checks that the tables by month hold the rows of the days of which the state says so, and no others. Returns those days.
 async fn check_months(monitor: &Monitor) -> Vec<u32> {
     let days = "SELECT toYYYYMMDD(day) FROM rollup_state GROUP BY day HAVING argMax(monthly, built) = 1 ORDER BY day";
-    for (table, day) in
-        [("hours", "toDate(hour)"), ("routes", "day"), ("clients", "day"), ("targets", "day"), ("sessions", "day"), ("issues", "day")]
-    {
+    for (table, day) in [
+        ("hours", "toDate(hour)"),
+        ("routes", "day"),
+        ("clients", "day"),
+        ("targets", "day"),
+        ("sessions", "day"),
+        ("issues", "day"),
+        ("sample", "toDate(time)"),
+    ] {
         let rows = async |from: &str| {
             let sql = format!("SELECT toString(tuple(*)) AS row FROM {from} ORDER BY row");
             monitor.admin.query(&sql).fetch_all::<String>().await.unwrap()
@@ -450,7 +464,7 @@ async fn months_hold_their_days_as_they_are() {
     let days = check_months(&monitor).await;
     assert_eq!((days.len(), days[0], days[22]), (23, 20_241_029, 20_241_120));
     let before: Vec<String> = monitor.admin.query(parts).fetch_one().await.unwrap();
-    assert_eq!(before.len(), 2 * 6, "each month is one part of each table");
+    assert_eq!(before.len(), 2 * 7, "each month is one part of each table");
     job.build(NEXT_DAY).await.unwrap();
     assert_eq!(monitor.admin.query(parts).fetch_one::<Vec<String>>().await.unwrap(), before, "nothing is copied for nothing");
 
