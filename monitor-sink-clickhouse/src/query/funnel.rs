@@ -33,7 +33,7 @@ pub(super) async fn answer(store: &ClickHouseStore, scope: &Scope, query: &Funne
         true => (Sample::ALL, None),
         false => {
             let steps: Vec<&[Filter]> = query.steps.iter().map(|step| step.filters.as_slice()).collect();
-            plan::sample_of_events(store.limits(), &*store.known().await?, &selection, &steps, &(query.from..query.to))
+            plan::sample_of_journeys(store.limits(), &*store.known().await?, &selection, &steps, &(query.from..query.to))
         }
     };
     let answer: Answer<Vec<Cell>> = store.ask(&select(query, &selection, sample, cover.as_ref())?).await?;

@@ -24,7 +24,7 @@ pub(super) async fn answer(store: &ClickHouseStore, scope: &Scope, query: &PathQ
     let selection = Selection { scope, project: &query.project, kinds: &[Kind::PageView], filters: &query.filters };
     let (sample, cover) = match query.exact {
         true => (Sample::ALL, None),
-        false => plan::sample_of_events(store.limits(), &*store.known().await?, &selection, &[], &(query.from..query.to)),
+        false => plan::sample_of_journeys(store.limits(), &*store.known().await?, &selection, &[], &(query.from..query.to)),
     };
     let answer: Answer<Vec<Cell>> = store.ask(&select(query, &selection, sample, cover.as_ref())?).await?;
     let most = answer.data.iter().map(|row| count(row.get(3))).max().unwrap_or(0);

@@ -42,6 +42,8 @@ pub(super) struct Limits {
     few_events: u64,
     /// Events a sample is made of.
     sample_events: u64,
+    /// Events a sample for funnels, paths and retention is made of: putting a visitor's events in order takes longer than reading them.
+    sample_journeys: u64,
     /// Rows of `rollup_targets` up to which they are read.
     few_targets: u64,
     /// Rows of `rollup_sessions` up to which all are read: they are few bytes.
@@ -57,6 +59,7 @@ impl Limits {
         Limits {
             few_events: quick,
             sample_events: times(1),
+            sample_journeys: (quick / 2).max(1),
             few_targets: times(5),
             few_sessions: times(3).max(FEW_SESSIONS),
             sample_sessions: times(1),
@@ -230,9 +233,9 @@ fn sample<'a>(question: &Question<'_>, mut measures: impl Iterator<Item = &'a &'
     fraction(rows, question.limits.sample_events)
 }
 
-/// The sample of events for a question that takes one if it is large, and the times for which the rollup of samples holds it. `conditions` are
+/// The sample of events for a question about what visitors do one after the other, and the times for which the rollup of samples holds it. `conditions` are
 /// those on single events, beside the filters.
-pub(super) fn sample_of_events(
+pub(super) fn sample_of_journeys(
     limits: Limits,
     known: &Known,
     selection: &Selection<'_>,
@@ -240,7 +243,7 @@ pub(super) fn sample_of_events(
     range: &Range<i64>,
 ) -> (Sample, Option<Cover>) {
     let sample = match known.events(selection.project, selection.kinds, names(selection.filters), range) {
-        Some(rows) if rows > 2 * limits.sample_events && !picks(selection.filters) => fraction(rows, limits.sample_events),
+        Some(rows) if rows > 2 * limits.sample_journeys && !picks(selection.filters) => fraction(rows, limits.sample_journeys),
         _ => Sample::ALL,
     };
     let fields = conditions.iter().copied().chain([selection.filters]).flatten().map(|filter| &filter.field);

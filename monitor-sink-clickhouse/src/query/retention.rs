@@ -37,7 +37,7 @@ pub(super) async fn answer(store: &ClickHouseStore, scope: &Scope, query: &Reten
         None if query.exact => (None, tables(range, None), Sample::ALL),
         None => {
             let conditions = [query.first.filters.as_slice(), query.again.filters.as_slice()];
-            let (sample, cover) = plan::sample_of_events(store.limits(), &known, &selection, &conditions, &range);
+            let (sample, cover) = plan::sample_of_journeys(store.limits(), &known, &selection, &conditions, &range);
             (None, tables(range, cover.as_ref()), sample)
         }
     };

@@ -200,18 +200,18 @@ fn select(scope: &Scope, query: &SessionQuery, range: Range<i64>, cover: &Cover)
     Ok(sql)
 }
 
-/// Whether a row of the rollup tells if one of its events meets all filters. It has several routes and kinds; of two conditions on them it
-/// cannot tell whether one event meets both.
+/// Whether a row of the rollup tells if one of its events meets all filters. It has several routes, kinds and issues; of conditions on two of
+/// these it cannot tell whether one event meets both.
 fn held(filters: &[Filter]) -> bool {
-    use Field::{Browser, Connection, Country, Device, Environment, Kind, Language, Os, Release, Route, Session, User, Visitor};
-    let has = |field: &Field| filters.iter().any(|filter| filter.field == *field);
+    use Field::{Browser, Connection, Country, Device, Environment, Fingerprint, Kind, Language, Os, Release, Route, Session, User, Visitor};
+    let lists = [Route, Kind, Fingerprint].into_iter().filter(|field| filters.iter().any(|filter| filter.field == *field)).count();
     let single = |filter: &Filter| match filter.field {
         Browser | Os | Device | Country | Connection | Language | Release | Environment | Session | Visitor | Route | Kind => true,
-        // Events before somebody logged in have no user, their row has one.
-        User => filter.op == Op::In && !filter.values.iter().any(String::is_empty),
+        // Events before somebody logged in have no user, their row has one; and events without an issue are not in the list of issues.
+        User | Fingerprint => filter.op == Op::In && !filter.values.iter().any(String::is_empty),
         _ => false,
     };
-    filters.iter().all(single) && !(has(&Route) && has(&Kind))
+    filters.iter().all(single) && lists < 2
 }
 
 fn conditions<'a>(sql: &mut Sql, filters: impl Iterator<Item = &'a Filter>) -> Result<(), QueryError> {
@@ -224,10 +224,12 @@ fn conditions<'a>(sql: &mut Sql, filters: impl Iterator<Item = &'a Filter>) -> R
 
 /// ` AND …` for a row of the rollup, with an event that meets all.
 fn rolled_conditions(sql: &mut Sql, filters: &[Filter]) -> Result<(), QueryError> {
-    conditions(sql, filters.iter().filter(|filter| !matches!(filter.field, Field::Route | Field::Kind)))?;
-    for (field, each, of) in
-        [(Field::Route, " AND arrayExists(route -> 1", ", routes)"), (Field::Kind, " AND arrayExists(kind -> 1", ", kinds)")]
-    {
+    conditions(sql, filters.iter().filter(|filter| !matches!(filter.field, Field::Route | Field::Kind | Field::Fingerprint)))?;
+    for (field, each, of) in [
+        (Field::Route, " AND arrayExists(route -> 1", ", routes)"),
+        (Field::Kind, " AND arrayExists(kind -> 1", ", kinds)"),
+        (Field::Fingerprint, " AND arrayExists(fingerprint -> 1", ", fingerprints)"),
+    ] {
         let mut of_field = filters.iter().filter(|filter| filter.field == field).peekable();
         if of_field.peek().is_some() {
             sql.push(each);
@@ -368,6 +370,9 @@ mod tests {
         assert!(held(&[is(Field::Browser, "x"), is(Field::Route, "x"), is(Field::User, "x")]));
         assert!(held(&[is(Field::Kind, "x"), is(Field::Visitor, "x")]));
         assert!(!held(&[is(Field::Kind, "x"), is(Field::Route, "x")]));
+        assert!(held(&[is(Field::Fingerprint, "x"), is(Field::Browser, "x")]));
+        assert!(!held(&[is(Field::Fingerprint, "x"), is(Field::Kind, "x")]));
+        assert!(!held(&[Filter { op: Op::NotIn, ..is(Field::Fingerprint, "x") }]));
         assert!(!held(&[is(Field::User, "")]));
         assert!(!held(&[is(Field::Attribute("plan".into()), "x")]));
     }

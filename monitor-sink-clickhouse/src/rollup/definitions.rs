@@ -189,7 +189,7 @@ const SESSIONS: &str = ") AS day, user_hash, session, any(visitor), argMaxIf(use
     sumIf(weight, kind = 'rage_click'), sumIf(weight, failure != ''), \
     if(views > 0, argMinIf(route, (time, seq), kind = 'page_view'), argMin(route, (time, seq))), \
     if(views > 0, argMaxIf(route, (time, seq), kind = 'page_view'), argMax(route, (time, seq))), \
-    arraySort(groupUniqArray(route)), arraySort(groupUniqArray(kind))";
+    arraySort(groupUniqArray(route)), arraySort(groupUniqArray(kind)), arraySort(groupUniqArrayIf(fingerprint, fingerprint != ''))";
 
 /// Splits and measures that hours, routes, clients and targets have in common.
 fn measures(sql: &mut Sql) {

@@ -44,6 +44,9 @@ fn some_requests(sessions: usize) -> Vec<Envelope> {
                 event.kind = KINDS[pick(n, 6, 4).min(1) + pick(id, 7, 4)].clone();
                 event.weight = [1.0, 1.0, 3.0][pick(id, 8, 3)];
                 event.attributes.insert("plan".into(), ["free", "pro", "team"][pick(id, 9, 3)].into());
+                if event.kind == Kind::Error {
+                    event.attributes.insert("fingerprint".into(), format!("f{}", pick(id, 19, 6)));
+                }
                 if event.kind == Kind::Request && pick(id, 10, 2) == 0 {
                     event.attributes.insert("failure".into(), "network".into());
                 }
@@ -138,7 +141,7 @@ async fn sessions_are_listed_alike_from_events_and_from_rollups() {
     type Meets = fn(&Envelope, &Event) -> bool;
     let requests = some_requests(900);
     let is = |field: &str, values: &[&str]| json!({"field": field, "op": "in", "values": values});
-    let filters: [(Value, Meets); 9] = [
+    let filters: [(Value, Meets); 11] = [
         (json!([]), |_, _| true),
         (json!([is("browser", &["Firefox"]), is("device", &["mobile"])]), |envelope, _| {
             envelope.origin.browser.name == "Firefox" && envelope.origin.device.kind == "mobile"
@@ -154,6 +157,12 @@ async fn sessions_are_listed_alike_from_events_and_from_rollups() {
         }),
         (json!([is("attributes.plan", &["pro"]), is("failure", &["network"])]), |_, event| {
             event.attributes.contains_key("failure") && event.attributes["plan"] == *"pro"
+        }),
+        (json!([is("fingerprint", &["f1", "f2"])]), |_, event| {
+            event.attributes.get("fingerprint").is_some_and(|fingerprint| ["f1", "f2"].contains(&fingerprint.as_str()))
+        }),
+        (json!([{"field": "fingerprint", "op": "not_in", "values": ["f1"]}, is("device", &["mobile"])]), |envelope, event| {
+            envelope.origin.device.kind == "mobile" && event.attributes.get("fingerprint").is_none_or(|fingerprint| fingerprint != "f1")
         }),
         (json!([is("user", &["u1"])]), |envelope, _| envelope.origin.user == "u1"),
         (json!([{"field": "route", "op": "not_in", "values": ["/r0", "/r1", "/r2", "/r3"]}]), |envelope, _| {

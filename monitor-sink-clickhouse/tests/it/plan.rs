@@ -339,7 +339,7 @@ fn divide(cell: &mut Value, share: f64) {
 
 #[tokio::test]
 async fn journeys_from_the_rollup_of_samples_are_those_of_the_events() {
-    let monitor = built(all_sampled().await, 20).await;
+    let monitor = built(all_sampled().await, 40).await;
     let filters = json!([{"field": "referrer", "op": "not_in", "values": ["https://mail.example/"]}]);
     let range = json!({"from": BEGIN + 754_321, "to": BEGIN + 4 * DAY - 754_321});
     let question = |members: &Value, exact: bool| {
