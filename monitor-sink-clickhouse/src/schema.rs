@@ -45,11 +45,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { version: 19, name: "compact_parts", sql: include_str!("migrations/0019_compact_parts.sql") },
     Migration { version: 20, name: "rollup_sample", sql: include_str!("migrations/0020_rollup_sample.sql") },
     Migration { version: 21, name: "rollup_month_sample", sql: include_str!("migrations/0021_rollup_month_sample.sql") },
-    Migration {
-        version: 22,
-        name: "rollup_sessions_fingerprints",
-        sql: include_str!("migrations/0022_rollup_sessions_fingerprints.sql"),
-    },
+    Migration { version: 22, name: "rollup_sessions_fingerprints", sql: include_str!("migrations/0022_rollup_sessions_fingerprints.sql") },
     Migration {
         version: 23,
         name: "rollup_month_sessions_fingerprints",

@@ -423,12 +423,29 @@ pub(super) fn days(range: &Range<i64>, known: &Known) -> Cover {
 /// A row of the open day is about the hours up to its `until`, which may be a later one than is known here: it never is later than the
 /// hour that goes on, so a range up to that one holds the whole row.
 pub(super) fn whole_rows(range: &Range<i64>, known: &Known, now: i64) -> Cover {
+    cover(range, known, whole(range, known, now))
+}
+
+/// The same, and the closed day that the range cuts at its beginning: of each row there is known whether its last event lies in the range.
+pub(super) fn late_rows(range: &Range<i64>, known: &Known, now: i64) -> Cover {
+    cover(range, known, cut_day(range, known).into_iter().chain(whole(range, known, now)))
+}
+
+/// What the range holds of the day that it cuts at its beginning, if that one is closed and the range goes on behind it.
+pub(super) fn cut_day(range: &Range<i64>, known: &Known) -> Option<Range<i64>> {
+    let day = range.start.div_euclid(DAY);
+    let end = (day + 1) * DAY;
+    let closed = known.days.get(&day).is_some_and(|day| day.until == end);
+    (closed && day * DAY < range.start && end < range.end).then_some(range.start..end)
+}
+
+fn whole(range: &Range<i64>, known: &Known, now: i64) -> impl Iterator<Item = Range<i64>> {
     let present = now - now.rem_euclid(HOUR);
-    let whole = known.days.iter().filter(|(day, known)| {
+    let whole = known.days.iter().filter(move |(day, known)| {
         let (start, end) = (**day * DAY, (**day + 1) * DAY);
         known.until > start && range.start <= start && (end <= range.end || (known.until < end && present <= range.end))
     });
-    cover(range, known, whole.map(|(day, known)| day * DAY..known.until.min(range.end)))
+    whole.map(|(day, known)| day * DAY..known.until.min(range.end))
 }
 
 /// Neighbours put together, and what lies between.
@@ -656,6 +673,18 @@ mod tests {
         assert_eq!(whole_rows(&(100 * DAY..noon - 1), &known(), now).rolled, [100 * DAY..102 * DAY]);
         // A later build may have added hours behind the end of the range.
         assert_eq!(whole_rows(&(100 * DAY..noon), &known(), now + HOUR).rolled, [100 * DAY..102 * DAY]);
+    }
+
+    #[test]
+    fn the_last_event_of_a_row_tells_of_a_closed_day_that_is_cut_at_its_beginning() {
+        let (now, noon) = (102 * DAY + 10 * HOUR + 5, 102 * DAY + 10 * HOUR);
+        let late = |range: Range<i64>| late_rows(&range, &known(), now).rolled;
+        assert_eq!(late(100 * DAY + 7..noon), [100 * DAY + 7..noon]);
+        assert_eq!(late(100 * DAY..noon), [100 * DAY..noon]);
+        // It ends in the day that it cuts, or begins in the one that is not over.
+        assert_eq!(late(100 * DAY + 7..101 * DAY), []);
+        assert_eq!(late(102 * DAY + 7..noon), []);
+        assert_eq!(cut_day(&(101 * DAY + 7..noon), &known()), Some(101 * DAY + 7..102 * DAY));
     }
 
     #[test]

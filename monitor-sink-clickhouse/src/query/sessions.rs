@@ -62,8 +62,19 @@ pub(super) async fn answer(store: &ClickHouseStore, scope: &Scope, query: &Sessi
     let mut rows = Vec::with_capacity(page.len());
     for part in page.chunks(AT_ONCE) {
         let near = around(part, &all);
-        let cover = plan::whole_rows(&near, &known, now);
-        let mut details = ask(store, &details(scope, query, &cover, part)?, &mut stats).await?;
+        // Few of them were there on the day that the range cuts at its beginning, for which its events would have to be read.
+        let cut = plan::cut_day(&near, &known);
+        let early = match &cut {
+            Some(cut) => beginning(store, scope, query, cut, part, &mut stats).await?,
+            None => HashSet::new(),
+        };
+        let behind = cut.map_or(near.start, |cut| cut.end)..near.end;
+        let (early, late) = part.iter().partition::<Vec<Listed>, _>(|listed| early.contains(&listed.hash));
+        let mut details = HashMap::new();
+        for (sessions, range) in [(early, &near), (late, &behind)].into_iter().filter(|(sessions, _)| !sessions.is_empty()) {
+            let cover = plan::whole_rows(range, &known, now);
+            details.extend(ask(store, &self::details(scope, query, &cover, &sessions)?, &mut stats).await?);
+        }
         let those = |which: &dyn Fn(&Found) -> bool, details: &HashMap<u64, Found>| -> Vec<Listed> {
             part.iter().filter(|listed| details.get(&listed.hash).is_some_and(which)).copied().collect()
         };
@@ -102,7 +113,8 @@ async fn choose(
     let mut listed = Vec::new();
     for start in starts(query) {
         let range = start..query.to;
-        let sql = select(scope, query, range.clone(), &plan::whole_rows(&range, known, now))?;
+        let cover = if tells_last(query) { plan::late_rows(&range, known, now) } else { plan::whole_rows(&range, known, now) };
+        let sql = select(scope, query, range.clone(), &cover)?;
         let answer: Answer<(u64, i64, i64, u64, u64)> = store.ask(&sql).await?;
         stats.rows_read += answer.statistics.rows_read;
         let least = if query.filters.is_empty() { start } else { start.saturating_add(GOES_ON) };
@@ -203,7 +215,9 @@ fn select(scope: &Scope, query: &SessionQuery, range: Range<i64>, cover: &Cover)
 /// Whether a row of the rollup tells if one of its events meets all filters. It has several routes, kinds and issues; of conditions on two of
 /// these it cannot tell whether one event meets both.
 fn held(filters: &[Filter]) -> bool {
-    use Field::{Browser, Connection, Country, Device, Environment, Fingerprint, Kind, Language, Os, Release, Route, Session, User, Visitor};
+    use Field::{
+        Browser, Connection, Country, Device, Environment, Fingerprint, Kind, Language, Os, Release, Route, Session, User, Visitor,
+    };
     let lists = [Route, Kind, Fingerprint].into_iter().filter(|field| filters.iter().any(|filter| filter.field == *field)).count();
     let single = |filter: &Filter| match filter.field {
         Browser | Os | Device | Country | Connection | Language | Release | Environment | Session | Visitor | Route | Kind => true,
@@ -212,6 +226,30 @@ fn held(filters: &[Filter]) -> bool {
         _ => false,
     };
     filters.iter().all(single) && lists < 2
+}
+
+/// Whether the last event of a row is all that the list asks of it: then the row may begin before the range.
+fn tells_last(query: &SessionQuery) -> bool {
+    let changes = |filter: &Filter| matches!(filter.field, Field::Route | Field::Kind | Field::Fingerprint | Field::User);
+    query.order == SessionOrder::Newest && held(&query.filters) && !query.filters.iter().any(changes)
+}
+
+/// Those of the sessions that have events at the end of a day, told by their hashes.
+async fn beginning(
+    store: &ClickHouseStore,
+    scope: &Scope,
+    query: &SessionQuery,
+    cut: &Range<i64>,
+    sessions: &[Listed],
+    stats: &mut Stats,
+) -> Result<HashSet<u64>, QueryError> {
+    let mut sql = Sql::new("SELECT DISTINCT session_hash");
+    tenant(&mut sql, From::Sessions, scope, &query.project)?;
+    within(&mut sql, std::slice::from_ref(cut));
+    listed(&mut sql, sessions, " AND session_hash");
+    let answer: Answer<(u64,)> = store.ask(&sql).await?;
+    stats.rows_read += answer.statistics.rows_read;
+    Ok(answer.data.into_iter().map(|(hash,)| hash).collect())
 }
 
 fn conditions<'a>(sql: &mut Sql, filters: impl Iterator<Item = &'a Filter>) -> Result<(), QueryError> {
