@@ -1,4 +1,4 @@
--- The events of an eighth of the visitors, with the columns that tell events apart: what samples are read from.
+-- The events of an eighth of the visitors and all errors, with the columns that tell events apart: what samples are read from, and issues.
 --
 -- A sample takes few rows of each day, kind and name of the events, and their granules with them: one row in seven that are read. Here a
 -- kind's events are sorted by visitor alone, so that a sample is one stretch, and by month one stretch for all days. Who has no hash of
@@ -30,7 +30,8 @@ CREATE TABLE IF NOT EXISTS rollup_sample
     method LowCardinality(String) CODEC(ZSTD(1)),
     status UInt16 CODEC(T64, ZSTD(1)),
     failure LowCardinality(String) CODEC(ZSTD(1)),
-    rating LowCardinality(String) CODEC(ZSTD(1))
+    rating LowCardinality(String) CODEC(ZSTD(1)),
+    fingerprint LowCardinality(String) CODEC(ZSTD(1))
 )
 ENGINE = MergeTree
 PARTITION BY toDate(time)

@@ -2,15 +2,16 @@
 
 use monitor_core::{
     Kind, QueryError, Scope,
-    query::{IssueOrder, IssueQuery, IssueState, IssueStatus, Source, Stats, Table},
+    query::{Field, IssueOrder, IssueQuery, IssueState, IssueStatus, Source, Stats, Table},
 };
 use serde_json::Value as Cell;
 
 use super::{
     ClickHouseStore,
     answer::{Shape, count, tidy},
-    filter::{From, Selection, like, matching, matching_any, tenant},
-    plan::{self, Cover},
+    filter::{From, Selection, like, matching_any, matching_in, tenant},
+    plan::{self, Cover, tables},
+    raw::push_column,
 };
 use crate::{
     connection::Answer,
@@ -30,7 +31,10 @@ pub(super) async fn answer(store: &ClickHouseStore, scope: &Scope, query: &Issue
     let kept = plan::days(&(0..EVER), &known);
     // Nothing is later than the range, and nothing is left out: the latest texts of the range are the latest of all.
     let ends_last = query.to > super::now() || known.days.last_key_value().is_some_and(|(day, _)| (day + 1) * DAY <= query.to);
-    let answer: Answer<Vec<Cell>> = store.ask(&select(scope, query, &kept, ends_last && query.filters.is_empty())?).await?;
+    let texts_of_kept = ends_last && query.filters.iter().all(|filter| filter.field == Field::Fingerprint);
+    // The texts are not in the rollup of samples.
+    let cover = if texts_of_kept { plan::errors(&query.filters, &(query.from..query.to), &known) } else { None };
+    let answer: Answer<Vec<Cell>> = store.ask(&select(scope, query, &kept, texts_of_kept, cover.as_ref())?).await?;
     let rows = answer.data.into_iter().map(|row| {
         let last = IssueQuery::COLUMNS.len() - 1;
         let cells = row.into_iter().zip(IssueQuery::COLUMNS).enumerate().map(|(n, (cell, column))| {
@@ -66,8 +70,9 @@ fn whole(weight: f64) -> u64 {
     weight.round() as u64
 }
 
-/// With the texts of the latest event that is `kept`, or of the latest in the range, which takes longer: all of them are read.
-fn select(scope: &Scope, query: &IssueQuery, kept: &Cover, texts_of_kept: bool) -> Result<Sql, QueryError> {
+/// With the texts of the latest event that is `kept`, or of the latest in the range, which takes longer: all of them are read. `cover`: the times
+/// of which the errors are read from the rollup of samples, where no texts are.
+fn select(scope: &Scope, query: &IssueQuery, kept: &Cover, texts_of_kept: bool, cover: Option<&Cover>) -> Result<Sql, QueryError> {
     let kinds = [Kind::Error, Kind::Message];
     let selection = Selection { scope, project: &query.project, kinds: &kinds, filters: &query.filters };
     let mut sql = Sql::new("SELECT r.fingerprint, r.its_kind, its_name, its_message, ");
@@ -78,12 +83,21 @@ fn select(scope: &Scope, query: &IssueQuery, kept: &Cover, texts_of_kept: bool) 
     if !texts_of_kept {
         sql.push(" argMax(toString(name), (time, id)) AS its_name, argMax(message, (time, id)) AS its_message,");
     }
-    sql.push(" toUInt64(round(sum(weight))) AS count, uniqExactIf(user_hash, notEmpty(visitor)) AS users,");
-    sql.push(" uniqExactIf(session, notEmpty(session)) AS sessions,");
+    sql.push(" toUInt64(round(sum(weight))) AS count, uniqExactIf(user_hash, known) AS users,");
+    sql.push(" uniqExactIf(session_hash, session_hash != 0) AS sessions,");
     sql.push(" sumMap([toUInt8(intDiv((toUnixTimestamp64Milli(time) - ").bind(Value::Integer(query.from)).push(") * 24, ");
     sql.bind(Value::Integer(query.to - query.from)).push("))], [toFloat64(weight)]) AS spark");
-    matching(&mut sql, &selection, query.from..query.to)?;
-    sql.push(" AND fingerprint != '' GROUP BY fingerprint) AS r");
+    for (n, (table, ranges)) in tables(query.from..query.to, cover).into_iter().enumerate() {
+        sql.push(if n == 0 { " FROM (SELECT " } else { " UNION ALL SELECT " });
+        for column in ["known", "session_hash"] {
+            push_column(&mut sql, table, column);
+            sql.push(", ");
+        }
+        sql.push("fingerprint, kind, user_hash, weight, time").push(if texts_of_kept { "" } else { ", name, message, id" });
+        matching_in(&mut sql, table, &selection, &ranges)?;
+        sql.push(" AND fingerprint != ''");
+    }
+    sql.push(") GROUP BY fingerprint) AS r");
 
     sql.push(" INNER JOIN (SELECT fingerprint, min(part.first) AS first, max(part.last) AS last, argMin(part.release_first, part.first) AS release_first,");
     sql.push(" argMax(part.release_last, part.last) AS release_last");

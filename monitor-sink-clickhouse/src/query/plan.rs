@@ -4,8 +4,8 @@
 //! little to read                          the events, all of them
 //! values, over dimensions of a rollup     rollup_hours, _routes, _clients or _targets, and the events of the times it does not hold
 //! visitors and sessions, where exact      rollup_sessions, whole or a sample, and the events of the times it does not hold
-//! all else                                a sample of the visitors: rollup_sample, and the events of the times it does not hold, or the
-//!                                         events alone
+//! all else about errors                   rollup_sample, which holds all of them, and the events of the times it does not hold
+//! all else                                a sample of the visitors: rollup_sample and these events, or the events alone
 //! ```
 //!
 //! A question can be divided: each measure goes where it is cheapest, and the parts are put together by their groups.
@@ -24,7 +24,7 @@ use super::{
     trust,
 };
 use crate::{
-    rollup::{SAMPLED, TARGETED, month},
+    rollup::{SAMPLED, TARGETED, UNSAMPLED, month},
     row::DAY,
 };
 
@@ -195,9 +195,14 @@ pub(super) fn plan(question: &Question<'_>, known: &Known) -> Vec<Part> {
         }
     }
     let sample = to_read.map_or(Sample::ALL, |rows| sample(question, of_events.iter().filter_map(|n| question.measures.get(*n)), rows));
+    let fields = question.filters.iter().map(|filter| &filter.field).chain(question.group_by);
+    let held = match question.measures.iter().any(|measure| family(measure) == Family::Exact) {
+        true => None,
+        false => held_by_sample(sample, question.kinds, fields, &question.range, known),
+    };
     // Who reads all events anyway needs no rollup beside it.
     if !of_events.is_empty() && sample == Sample::ALL {
-        return vec![events(all)];
+        return vec![part(all, held.map_or(Source::Events, Source::Sample), sample)];
     }
     let mut parts = Vec::new();
     if let Some((source, _)) = values.filter(|_| !of_values.is_empty()) {
@@ -207,9 +212,7 @@ pub(super) fn plan(question: &Question<'_>, known: &Known) -> Vec<Part> {
         parts.push(part(of_people, source, sample));
     }
     if !of_events.is_empty() {
-        let fields = question.filters.iter().map(|filter| &filter.field).chain(question.group_by);
-        let source = sampled_by_rollup(sample, fields, &question.range, known).map_or(Source::Events, Source::Sample);
-        parts.push(part(of_events, source, sample));
+        parts.push(part(of_events, held.map_or(Source::Events, Source::Sample), sample));
     }
     parts
 }
@@ -247,12 +250,24 @@ pub(super) fn sample_of_journeys(
         _ => Sample::ALL,
     };
     let fields = conditions.iter().copied().chain([selection.filters]).flatten().map(|filter| &filter.field);
-    (sample, sampled_by_rollup(sample, fields, range, known))
+    (sample, held_by_sample(sample, selection.kinds, fields, range, known))
 }
 
-/// The times for which the rollup of samples holds a sample; `None` when the events must be asked for all of it.
-fn sampled_by_rollup<'a>(sample: Sample, mut fields: impl Iterator<Item = &'a Field>, range: &Range<i64>, known: &Known) -> Option<Cover> {
-    if sample.0 < SAMPLED || !fields.all(in_sample) {
+/// The times for which the rollup of samples holds all errors that filters choose from.
+pub(super) fn errors(filters: &[Filter], range: &Range<i64>, known: &Known) -> Option<Cover> {
+    held_by_sample(Sample::ALL, &UNSAMPLED, filters.iter().map(|filter| &filter.field), range, known)
+}
+
+/// The times for which the rollup of samples holds what is to be read; `None` when the events must be asked for all of it.
+fn held_by_sample<'a>(
+    sample: Sample,
+    kinds: &[Kind],
+    mut fields: impl Iterator<Item = &'a Field>,
+    range: &Range<i64>,
+    known: &Known,
+) -> Option<Cover> {
+    let unsampled = !kinds.is_empty() && kinds.iter().all(|kind| UNSAMPLED.contains(kind));
+    if (sample.0 < SAMPLED && !unsampled) || !fields.all(in_sample) {
         return None;
     }
     let held = known.days.iter().map(|(day, known)| (day * DAY).max(range.start)..known.until.min(range.end));
@@ -267,13 +282,13 @@ pub(super) fn tables(range: Range<i64>, cover: Option<&Cover>) -> Vec<(From, Vec
 /// Whether the rollup of samples has a column for it.
 fn in_sample(field: &Field) -> bool {
     use Field::{
-        Browser, Connection, Country, Device, Environment, Failure, Kind, Language, Method, Name, Os, Rating, Referrer, Release, Route,
-        Status, Target,
+        Browser, Connection, Country, Device, Environment, Failure, Fingerprint, Kind, Language, Method, Name, Os, Rating, Referrer,
+        Release, Route, Status, Target,
     };
     match field {
         Field::Attribute(key) => promoted(key).is_some_and(|field| in_sample(&field)),
         Kind | Name | Route | Referrer | Release | Environment | Browser | Os | Device | Country | Connection | Language => true,
-        Target | Method | Status | Failure | Rating => true,
+        Target | Method | Status | Failure | Rating | Fingerprint => true,
         _ => false,
     }
 }
@@ -803,6 +818,17 @@ mod tests {
         assert_eq!(source(by(&[Field::Referrer, Field::Attribute("status".into())])), (Source::Sample(cover), Sample(16)));
         assert_eq!(source(by(&[Field::Attribute("plan".into())])), (Source::Events, Sample(16)));
         assert_eq!(source(Scene { range: 99 * DAY..100 * DAY, ..Scene::default() }).0, Source::Events);
+        // Of errors it has all, but not their texts.
+        let errors = |measures: &[Measure]| {
+            let scene =
+                Scene { kinds: vec![Kind::Error], filters: vec![is(Field::Fingerprint)], range: 100 * DAY..102 * DAY, ..Scene::default() };
+            let mut known = known();
+            known.shares.get_mut("shop").unwrap().insert("error".into(), [("x".to_owned(), 0.2)].into());
+            let part = scene.plan_with(measures, &known).swap_remove(0);
+            (matches!(part.source, Source::Sample(_)), part.sample)
+        };
+        assert_eq!(errors(&[Measure::Count, Measure::Visitors, Measure::Max]), (true, Sample::ALL));
+        assert_eq!(errors(&[Measure::Count, Measure::AnyMessage]), (false, Sample::ALL));
         // Half a day has too few events for a sample as small as the rollup's.
         assert_eq!(source(Scene { range: 100 * DAY..100 * DAY + 12 * HOUR, ..Scene::default() }), (Source::Events, Sample(2)));
     }

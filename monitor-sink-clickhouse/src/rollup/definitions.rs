@@ -14,8 +14,11 @@ pub(crate) static TARGETED: [Kind; 6] = [Kind::Request, Kind::Resource, Kind::Cl
 /// One of so many visitors is in `rollup_sample`.
 pub(crate) const SAMPLED: u64 = 8;
 
+/// The kinds of which it has the events of all visitors: there are few, and each counts.
+pub(crate) static UNSAMPLED: [Kind; 2] = [Kind::Error, Kind::Message];
+
 /// The columns of `rollup_sample`, in their order.
-const SAMPLE: [&str; 26] = [
+const SAMPLE: [&str; 27] = [
     "project",
     "kind",
     "name",
@@ -42,6 +45,7 @@ const SAMPLE: [&str; 26] = [
     "status",
     "failure",
     "rating",
+    "fingerprint",
 ];
 
 /// What a column of `rollup_sample` (and of `rollup_sessions`, where they have the same) is of an event.
@@ -158,7 +162,8 @@ impl Rollup {
             Rollup::Issues => _ = sql.push("kind IN ('error', 'message') AND fingerprint != '' AND "),
             Rollup::Targets => _ = sql.push("kind IN ").bind(Value::kinds(&TARGETED)).push(" AND "),
             Rollup::Sample => {
-                sql.push("(user_hash < ").bind(Value::Unsigned(u64::MAX / SAMPLED)).push(" OR user_hash = cityHash64('')) AND ");
+                sql.push("(user_hash < ").bind(Value::Unsigned(u64::MAX / SAMPLED)).push(" OR user_hash = cityHash64('') OR kind IN ");
+                sql.bind(Value::kinds(&UNSAMPLED)).push(") AND ");
             }
             Rollup::Hours | Rollup::Routes | Rollup::Clients | Rollup::Sessions => {}
         }

@@ -47,7 +47,7 @@ use clickhouse::error::{Error, Result};
 use monitor_core::{BoxError, Counts};
 
 pub(crate) use days::month;
-pub(crate) use definitions::{DEFINITION, SAMPLED, TARGETED, band, of_event};
+pub(crate) use definitions::{DEFINITION, SAMPLED, TARGETED, UNSAMPLED, band, of_event};
 
 use self::lock::Lock;
 use crate::{connection::Connection, schema::Schema, sql::Sql};

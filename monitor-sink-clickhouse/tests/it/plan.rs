@@ -155,6 +155,7 @@ fn some_question() -> impl Strategy<Value = (Value, usize)> {
         vec!["name", "route", "device", "release"],
         vec!["name", "browser", "country", "os", "device"],
         vec!["browser", "country", "release", "route"],
+        vec!["fingerprint", "name", "browser", "route", "release"],
         vec!["name", "target", "method", "status", "failure", "environment"],
         vec![
             "name",
@@ -184,6 +185,7 @@ fn some_question() -> impl Strategy<Value = (Value, usize)> {
             json!({"field": "failure", "op": "in", "values": ["network"]}),
             json!({"field": "status", "op": "not_in", "values": ["200"]}),
             json!({"field": "target", "op": "in", "values": ["/t1", "/t2"]}),
+            json!({"field": "fingerprint", "op": "in", "values": ["f1", "f2"]}),
         ];
         let filters: Vec<Value> = all.into_iter().filter(|filter| fields.iter().any(|field| filter["field"] == *field)).collect();
         let most = filters.len().min(2);

@@ -127,8 +127,8 @@ const SAME: [(&str, &str, &str); 8] = [
         "SELECT * FROM rollup_sample ORDER BY ALL",
         "SELECT project, kind, name, time, seq, user_hash, visitor != '', if(session = '', 0, cityHash64(session)), \
             if(page = '', 0, toUInt32(cityHash64(page))), value, weight, release, environment, route, referrer, browser, os, device, language, \
-            connection, country, target, method, status, failure, rating FROM events \
-            WHERE (user_hash < 2305843009213693951 OR user_hash = cityHash64('')) AND time < {until:DateTime('UTC')} ORDER BY ALL",
+            connection, country, target, method, status, failure, rating, fingerprint FROM events \
+            WHERE (user_hash < 2305843009213693951 OR user_hash = cityHash64('') OR kind IN ('error', 'message')) AND time < {until:DateTime('UTC')} ORDER BY ALL",
     ),
 ];
 
