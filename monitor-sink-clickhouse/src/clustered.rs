@@ -74,6 +74,10 @@ pub(crate) fn statements(options: &Options, cluster: &Cluster) -> Result<Vec<Str
         let sql = sql.trim_end().replace("\n\n", "\n");
         if let Some((table, change)) = sql.strip_prefix("ALTER TABLE ").and_then(|rest| rest.split_once(' ')) {
             statements.push(format!("ALTER TABLE {local}.{table} {on_cluster} {change}"));
+            // One that an earlier version of these statements has made does not know the column. It stores nothing, so nothing is compressed.
+            if change.starts_with("ADD COLUMN ") && table != "rollup_state" {
+                doors.push(format!("ALTER TABLE {database}.{table} {on_cluster} {}", change.replacen(" CODEC(ZSTD(1))", "", 1)));
+            }
             continue;
         }
         let Some(table) = sql.strip_prefix("CREATE TABLE IF NOT EXISTS ").and_then(|rest| rest.lines().next()) else { continue };
