@@ -10,7 +10,7 @@ use super::{
     ClickHouseStore,
     answer::{Shape, count, tidy},
     filter::{From, Selection, like, matching_any, matching_in, tenant},
-    plan::{self, Cover, tables},
+    plan::{self, Cover, HOUR, tables},
     raw::push_column,
 };
 use crate::{
@@ -29,8 +29,8 @@ pub(super) async fn answer(store: &ClickHouseStore, scope: &Scope, query: &Issue
     let known = store.known().await?;
     // When an issue was seen first and last in all that is kept: of closed days the rollup knows.
     let kept = plan::days(&(0..EVER), &known);
-    // Nothing is later than the range, and nothing is left out: the latest texts of the range are the latest of all.
-    let ends_last = query.to > super::now() || known.days.last_key_value().is_some_and(|(day, _)| (day + 1) * DAY <= query.to);
+    // The range reaches the present, give or take an hour: the latest texts of all are as good as its own.
+    let ends_last = query.to > super::now() - HOUR || known.days.last_key_value().is_some_and(|(day, _)| (day + 1) * DAY <= query.to);
     let texts_of_kept = ends_last && query.filters.iter().all(|filter| filter.field == Field::Fingerprint);
     // The texts are not in the rollup of samples.
     let cover = if texts_of_kept { plan::errors(&query.filters, &(query.from..query.to), &known) } else { None };

@@ -32,6 +32,8 @@ use crate::{
 pub(super) const HOUR: i64 = 3_600_000;
 /// Rows of `rollup_sessions` of which no sample is taken, however little is quick enough: too few visitors would be left.
 const FEW_SESSIONS: u64 = 20_000;
+/// A part of what is quick enough that is quicker read from one table than from the rollup of samples and the rest.
+const FEWER: u64 = 10;
 /// Fewer days of a month are read from the tables by day.
 const FEWEST_OF_MONTH: usize = 3;
 
@@ -179,10 +181,20 @@ fn sampled(measure: &Measure) -> bool {
 pub(super) fn plan(question: &Question<'_>, known: &Known) -> Vec<Part> {
     let all: Vec<usize> = (0..question.measures.len()).collect();
     let part = |measures, source, sample| Part { measures, source, sample };
-    let events = |measures| part(measures, Source::Events, Sample::ALL);
+    // From which table of events a sample is read.
+    let source = |sample| {
+        let fields = question.filters.iter().map(|filter| &filter.field).chain(question.group_by);
+        let told = !question.measures.iter().any(|measure| family(measure) == Family::Exact);
+        let held = told.then(|| held_by_sample(sample, question.kinds, fields, &question.range, known)).flatten();
+        held.map_or(Source::Events, Source::Sample)
+    };
     let to_read = known.events(question.project, question.kinds, names(question.filters), &question.range);
-    if question.exact || to_read.is_some_and(|rows| rows <= question.limits.few_events) {
-        return vec![events(all)];
+    let very_few = to_read.is_some_and(|rows| rows <= question.limits.few_events / FEWER);
+    if question.exact || very_few {
+        return vec![part(all, Source::Events, Sample::ALL)];
+    }
+    if to_read.is_some_and(|rows| rows <= question.limits.few_events) {
+        return vec![part(all, source(Sample::ALL), Sample::ALL)];
     }
     let values = values(question, known).filter(|(_, rows)| to_read.is_none_or(|all| *rows < all));
     let people = people(question, known);
@@ -195,14 +207,9 @@ pub(super) fn plan(question: &Question<'_>, known: &Known) -> Vec<Part> {
         }
     }
     let sample = to_read.map_or(Sample::ALL, |rows| sample(question, of_events.iter().filter_map(|n| question.measures.get(*n)), rows));
-    let fields = question.filters.iter().map(|filter| &filter.field).chain(question.group_by);
-    let held = match question.measures.iter().any(|measure| family(measure) == Family::Exact) {
-        true => None,
-        false => held_by_sample(sample, question.kinds, fields, &question.range, known),
-    };
     // Who reads all events anyway needs no rollup beside it.
     if !of_events.is_empty() && sample == Sample::ALL {
-        return vec![part(all, held.map_or(Source::Events, Source::Sample), sample)];
+        return vec![part(all, source(sample), sample)];
     }
     let mut parts = Vec::new();
     if let Some((source, _)) = values.filter(|_| !of_values.is_empty()) {
@@ -212,7 +219,7 @@ pub(super) fn plan(question: &Question<'_>, known: &Known) -> Vec<Part> {
         parts.push(part(of_people, source, sample));
     }
     if !of_events.is_empty() {
-        parts.push(part(of_events, held.map_or(Source::Events, Source::Sample), sample));
+        parts.push(part(of_events, source(sample), sample));
     }
     parts
 }
