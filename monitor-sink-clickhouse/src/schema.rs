@@ -329,6 +329,14 @@ mod tests {
     }
 
     #[test]
+    fn each_migration_makes_or_changes_a_table_which_is_what_the_schema_for_a_cluster_knows() {
+        for migration in MIGRATIONS {
+            let statement = migration.sql.lines().find(|line| !line.starts_with("--")).unwrap();
+            assert!(["CREATE TABLE IF NOT EXISTS ", "ALTER TABLE "].iter().any(|start| statement.starts_with(start)), "{}", migration.name);
+        }
+    }
+
+    #[test]
     fn a_foreign_schema_is_refused() {
         let first = (1, MIGRATIONS[0].checksum());
         let known = MIGRATIONS.last().unwrap().version;

@@ -7,7 +7,7 @@
 //!
 //! - `filter`: which rows a question reads.
 //! - `aggregate`: a [`Query`], from its plan to its table. `plan` decides where it is read from, by what is `known` of the tables; `raw` asks
-//!   the events, `values` and `people` the rollups; `trust` says how far a sample can be relied on.
+//!   the events or the rollup that holds a sample of them, `values` and `people` the others; `trust` says how far a sample can be relied on.
 //! - `events`: whole events; `sessions` and `issues`: lists of what events belong to.
 //! - `funnel`, `retention`, `paths`: what visitors do one after the other.
 //! - `storage`: what is kept.

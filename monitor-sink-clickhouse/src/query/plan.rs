@@ -32,8 +32,6 @@ use crate::{
 pub(super) const HOUR: i64 = 3_600_000;
 /// Rows of `rollup_sessions` of which no sample is taken, however little is quick enough: too few visitors would be left.
 const FEW_SESSIONS: u64 = 20_000;
-/// A part of what is quick enough that is quicker read from one table than from the rollup of samples and the rest.
-const FEWER: u64 = 10;
 /// Fewer days of a month are read from the tables by day.
 const FEWEST_OF_MONTH: usize = 3;
 
@@ -42,6 +40,8 @@ const FEWEST_OF_MONTH: usize = 3;
 pub(super) struct Limits {
     /// Events up to which all are read.
     few_events: u64,
+    /// Events up to which one table is read sooner than the rollup of samples and the rest.
+    very_few_events: u64,
     /// Events a sample is made of.
     sample_events: u64,
     /// Events a sample for funnels, paths and retention is made of: putting a visitor's events in order takes longer than reading them.
@@ -60,6 +60,7 @@ impl Limits {
         let times = |n: u64| quick.saturating_mul(n).max(1);
         Limits {
             few_events: quick,
+            very_few_events: quick / 10,
             sample_events: times(1),
             sample_journeys: (quick / 2).max(1),
             few_targets: times(5),
@@ -181,20 +182,19 @@ fn sampled(measure: &Measure) -> bool {
 pub(super) fn plan(question: &Question<'_>, known: &Known) -> Vec<Part> {
     let all: Vec<usize> = (0..question.measures.len()).collect();
     let part = |measures, source, sample| Part { measures, source, sample };
-    // From which table of events a sample is read.
-    let source = |sample| {
+    // What single events are asked of.
+    let source_of = |sample| {
         let fields = question.filters.iter().map(|filter| &filter.field).chain(question.group_by);
         let told = !question.measures.iter().any(|measure| family(measure) == Family::Exact);
         let held = told.then(|| held_by_sample(sample, question.kinds, fields, &question.range, known)).flatten();
         held.map_or(Source::Events, Source::Sample)
     };
     let to_read = known.events(question.project, question.kinds, names(question.filters), &question.range);
-    let very_few = to_read.is_some_and(|rows| rows <= question.limits.few_events / FEWER);
-    if question.exact || very_few {
+    if question.exact || to_read.is_some_and(|rows| rows <= question.limits.very_few_events) {
         return vec![part(all, Source::Events, Sample::ALL)];
     }
     if to_read.is_some_and(|rows| rows <= question.limits.few_events) {
-        return vec![part(all, source(Sample::ALL), Sample::ALL)];
+        return vec![part(all, source_of(Sample::ALL), Sample::ALL)];
     }
     let values = values(question, known).filter(|(_, rows)| to_read.is_none_or(|all| *rows < all));
     let people = people(question, known);
@@ -209,7 +209,7 @@ pub(super) fn plan(question: &Question<'_>, known: &Known) -> Vec<Part> {
     let sample = to_read.map_or(Sample::ALL, |rows| sample(question, of_events.iter().filter_map(|n| question.measures.get(*n)), rows));
     // Who reads all events anyway needs no rollup beside it.
     if !of_events.is_empty() && sample == Sample::ALL {
-        return vec![part(all, source(sample), sample)];
+        return vec![part(all, source_of(sample), sample)];
     }
     let mut parts = Vec::new();
     if let Some((source, _)) = values.filter(|_| !of_values.is_empty()) {
@@ -219,7 +219,7 @@ pub(super) fn plan(question: &Question<'_>, known: &Known) -> Vec<Part> {
         parts.push(part(of_people, source, sample));
     }
     if !of_events.is_empty() {
-        parts.push(part(of_events, source(sample), sample));
+        parts.push(part(of_events, source_of(sample), sample));
     }
     parts
 }
@@ -281,7 +281,7 @@ fn held_by_sample<'a>(
     Some(cover(range, known, held)).filter(|cover| !cover.rolled.is_empty())
 }
 
-/// The tables of events that a question reads, and which times.
+/// The tables that a question about single events reads, and which times.
 pub(super) fn tables(range: Range<i64>, cover: Option<&Cover>) -> Vec<(From, Vec<Range<i64>>)> {
     cover.map_or_else(|| vec![(From::Events, vec![range])], |cover| cover.of_sample().collect())
 }
@@ -448,7 +448,7 @@ pub(super) fn whole_rows(range: &Range<i64>, known: &Known, now: i64) -> Cover {
     cover(range, known, whole(range, known, now))
 }
 
-/// The same, and the closed day that the range cuts at its beginning: of each row there is known whether its last event lies in the range.
+/// The same, and the closed day that the range cuts at its beginning: whether a row's last event lies in the range is known.
 pub(super) fn late_rows(range: &Range<i64>, known: &Known, now: i64) -> Cover {
     cover(range, known, cut_day(range, known).into_iter().chain(whole(range, known, now)))
 }
@@ -517,10 +517,14 @@ fn monthly(rolled: &[Range<i64>], known: &Known) -> Vec<Range<i64>> {
 }
 
 impl Cover {
-    /// The tables of events that a sample is read from, and which times.
+    /// The tables that hold the events of a sample, and which times are read there.
     pub(super) fn of_sample(&self) -> impl Iterator<Item = (From, Vec<Range<i64>>)> {
-        let rest = (!self.rest.is_empty()).then(|| (From::Events, self.rest.clone()));
-        self.sources(From::Sample).chain(rest)
+        self.sources(From::Sample).chain(self.of_rest())
+    }
+
+    /// The events of the times that the rollup does not hold, if there are such times.
+    pub(super) fn of_rest(&self) -> Option<(From, Vec<Range<i64>>)> {
+        (!self.rest.is_empty()).then(|| (From::Events, self.rest.clone()))
     }
 
     /// The tables the rolled times are read from, and which times: the rollup's own, and that by month.

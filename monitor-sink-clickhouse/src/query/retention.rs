@@ -31,8 +31,8 @@ pub(super) async fn answer(store: &ClickHouseStore, scope: &Scope, query: &Reten
     let selection = Selection { scope, project: &query.project, kinds: &[], filters: &query.filters };
     let (visits, events, sample) = match plan::visits(query, &known, store.limits(), super::now()) {
         Some((cover, sample)) => {
-            let rest = (!cover.rest.is_empty()).then(|| (From::Events, cover.rest.clone()));
-            (Some(cover), Vec::from_iter(rest), sample)
+            let rest = Vec::from_iter(cover.of_rest());
+            (Some(cover), rest, sample)
         }
         None if query.exact => (None, tables(range, None), Sample::ALL),
         None => {
