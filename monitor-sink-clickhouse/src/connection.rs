@@ -159,6 +159,8 @@ impl Connection {
             ("max_memory_usage", options.max_query_memory),
             ("output_format_json_quote_64bit_integers", 0),
             ("output_format_json_quote_denormals", 0),
+            // Some threads are waked for it, which costs more than they save: an answer is short.
+            ("output_format_parallel_formatting", 0),
         ];
         let client = self.at_endpoint(&self.writer).await?;
         Ok(limits.into_iter().fold(client, |client, (name, value)| client.with_setting(name, value.to_string())))

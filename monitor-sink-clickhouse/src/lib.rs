@@ -16,13 +16,14 @@
 //! - `config`: what a host says; installs sink and store.
 //! - `schema`: the tables, as numbered migrations; `clustered`: the same for a cluster.
 //! - `sink`: one batch, one insert; three layers against copies.
-//! - `row`, `block`: events to columns, columns to bytes.
+//! - `row`, `block`: events to columns, columns to bytes; `calendar`: the days and hours that tables are divided by.
 //! - `classify`: what an error of the server means.
 //! - [`embedded`]: the engine as a helper process of this one.
 //! - `query`: questions to SQL, rows to answers; `sql` keeps outside text out of statements.
 //! - `rollup`: what questions need of a day, worked out once.
 
 mod block;
+mod calendar;
 mod classify;
 mod clustered;
 mod config;

@@ -5,10 +5,8 @@
 
 use monitor_core::{Attributes, Event, Origin, PROMOTED, attribute};
 
-use crate::block::Block;
+use crate::{block::Block, calendar::DAY};
 
-/// Milliseconds of a day.
-pub(crate) const DAY: i64 = 86_400_000;
 /// Days that the table's partition key can tell apart: 1970-01-01 to 2149-06-06.
 const DAYS: i64 = 1 << 16;
 

@@ -51,6 +51,10 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         name: "rollup_month_sessions_fingerprints",
         sql: include_str!("migrations/0023_rollup_month_sessions_fingerprints.sql"),
     },
+    Migration { version: 24, name: "rollup_totals", sql: include_str!("migrations/0024_rollup_totals.sql") },
+    Migration { version: 25, name: "rollup_month_totals", sql: include_str!("migrations/0025_rollup_month_totals.sql") },
+    Migration { version: 26, name: "rollup_route_totals", sql: include_str!("migrations/0026_rollup_route_totals.sql") },
+    Migration { version: 27, name: "rollup_month_route_totals", sql: include_str!("migrations/0027_rollup_month_route_totals.sql") },
 ];
 
 const RECORD: &str = "CREATE TABLE IF NOT EXISTS schema_migrations
@@ -228,7 +232,7 @@ struct Retention {
 
 /// Rollups of sessions, issues, targets and samples go with the events. The others are removed by the job that builds them, which sees to it that nobody reads
 /// half of a day; where it does not run, they go two days later.
-fn retentions(options: &Options) -> [Retention; 15] {
+fn retentions(options: &Options) -> [Retention; 19] {
     let projects: Vec<_> = options.project_retention.iter().map(|(project, days)| (project.clone(), *days)).collect();
     let like_events = |table, day| Retention { table, day, days: options.retention_days, projects: projects.clone() };
     let days = if options.rollup_retention_days == 0 { 0 } else { options.rollup_retention_days.saturating_add(2) };
@@ -242,6 +246,8 @@ fn retentions(options: &Options) -> [Retention; 15] {
         longer("rollup_hours", "toDate(hour)"),
         longer("rollup_routes", "day"),
         longer("rollup_clients", "day"),
+        longer("rollup_totals", "toDate(hour)"),
+        longer("rollup_route_totals", "day"),
         like_events("rollup_month_sessions", "day"),
         like_events("rollup_month_issues", "day"),
         like_events("rollup_month_targets", "day"),
@@ -249,6 +255,8 @@ fn retentions(options: &Options) -> [Retention; 15] {
         longer("rollup_month_hours", "toDate(hour)"),
         longer("rollup_month_routes", "day"),
         longer("rollup_month_clients", "day"),
+        longer("rollup_month_totals", "toDate(hour)"),
+        longer("rollup_month_route_totals", "day"),
     ]
 }
 

@@ -47,9 +47,10 @@ use monitor_core::{Batch, Counts, EventId, EventKey, EventKeys, Labelled, Recent
 use tokio::sync::OnceCell;
 
 use crate::{
+    calendar::DAY,
     classify::{Class, classify, preparation_error, write_error},
     connection::Connection,
-    row::{DAY, Row, encode},
+    row::{Row, encode},
     schema::Schema,
     sql::{Sql, Value},
 };

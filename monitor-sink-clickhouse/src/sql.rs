@@ -1,11 +1,19 @@
-//! SQL that outside text cannot get into: the text of a statement is made of literals of this program only (`'static`),
-//! everything else is bound as a parameter that the server reads as a value.
+//! SQL that outside text cannot get into: the text of a statement is made of literals of this program only (`'static`) and of numbers and
+//! times, everything else is bound as a parameter that the server reads as a value.
+//!
+//! A server takes about a tenth of a millisecond to read a parameter or a function of a constant, and a question has dozens: numbers are
+//! written out, and what a column of days or times is compared with as the text that it is read from.
 
 use std::fmt::Write;
 
 use clickhouse::query::Query;
 use monitor_core::Kind;
 use serde::Serialize;
+
+use crate::calendar::{DAY, Date};
+
+/// The last time that the server's columns hold, ms: 2299-12-31.
+const LAST_TIME: i64 = 10_413_791_999_999;
 
 /// A statement and its bound values.
 #[derive(Debug, Default)]
@@ -59,27 +67,42 @@ impl Sql {
         self
     }
 
-    /// Adds a place holder (`{p3:String}`) and its value.
+    /// Adds a value: a whole number as it is, of others a place holder (`{p3:String}`).
     pub(crate) fn bind(&mut self, value: Value) -> &mut Sql {
         // Writing to a `String` cannot fail.
-        let _ = write!(self.text, "{{p{}:{}}}", self.values.len(), value.kind());
-        self.values.push(value);
+        let _ = match value {
+            Value::Integer(number) => write!(self.text, "{number}"),
+            Value::Unsigned(number) => write!(self.text, "{number}"),
+            _ => write!(self.text, "{{p{}:{}}}", self.values.len(), value.kind()),
+        };
+        if !matches!(value, Value::Integer(_) | Value::Unsigned(_)) {
+            self.values.push(value);
+        }
         self
     }
 
-    /// Adds a time in ms as a bound value.
+    /// Adds a time in ms as a value of its own type.
     pub(crate) fn bind_time(&mut self, time: i64) -> &mut Sql {
         self.push("fromUnixTimestamp64Milli(").bind(Value::Integer(time)).push(", 'UTC')")
     }
 
-    /// Adds the second of a time in ms as a bound value.
-    pub(crate) fn bind_second(&mut self, time: i64) -> &mut Sql {
-        self.push("toDateTime(").bind(Value::Integer(time.div_euclid(1_000))).push(", 'UTC')")
+    /// Adds a time in ms, to compare a column of such times with.
+    pub(crate) fn instant(&mut self, time: i64) -> &mut Sql {
+        let time = time.clamp(0, LAST_TIME);
+        let (day, of_day) = (time.div_euclid(DAY), time.rem_euclid(DAY));
+        let (second, ms) = (of_day / 1_000, of_day % 1_000);
+        // Writing to a `String` cannot fail.
+        let _ = write!(self.text, "'{} {:02}:{:02}:{:02}", Date::of(day), second / 3_600, second / 60 % 60, second % 60);
+        // A column of seconds reads no more than these.
+        let _ = if ms > 0 { write!(self.text, ".{ms:03}'") } else { write!(self.text, "'") };
+        self
     }
 
-    /// Adds the day of a time in ms as a bound value.
-    pub(crate) fn bind_day(&mut self, time: i64) -> &mut Sql {
-        self.push("toDate(toUInt16(").bind(Value::Integer(time.div_euclid(86_400_000))).push("))")
+    /// Adds the day of a time in ms, to compare a column of days with.
+    pub(crate) fn day(&mut self, time: i64) -> &mut Sql {
+        // Writing to a `String` cannot fail.
+        let _ = write!(self.text, "'{}'", Date::of(time.div_euclid(DAY).clamp(0, u16::MAX.into())));
+        self
     }
 
     /// Adds the name of the n-th column of the answer.
@@ -145,6 +168,22 @@ mod tests {
     fn values_are_referred_to_and_never_part_of_the_text() {
         let mut sql = Sql::new("SELECT ");
         sql.column(0).push(" WHERE a IN ").bind(Value::Texts(vec!["' OR 1=1 --".into()])).push(" AND b = ").bind(Value::Integer(5));
-        assert_eq!(sql.text(), "SELECT c0 WHERE a IN {p0:Array(String)} AND b = {p1:Int64}");
+        sql.push(" AND c = ").bind(Value::Text("x".into()));
+        assert_eq!(sql.text(), "SELECT c0 WHERE a IN {p0:Array(String)} AND b = 5 AND c = {p1:String}");
+        assert_eq!(sql.values.len(), 2);
+    }
+
+    #[test]
+    fn days_and_times_are_written_as_their_columns_read_them() {
+        let text = |time: i64| {
+            let mut sql = Sql::new("");
+            sql.day(time).push(" ").instant(time);
+            sql.text
+        };
+        assert_eq!(text(0), "'1970-01-01' '1970-01-01 00:00:00'");
+        assert_eq!(text(1_709_251_199_999), "'2024-02-29' '2024-02-29 23:59:59.999'");
+        // Nothing is later.
+        assert_eq!(text(253_402_300_799_999), "'2149-06-06' '2299-12-31 23:59:59.999'");
+        assert_eq!(text(-1), "'1970-01-01' '1970-01-01 00:00:00'");
     }
 }

@@ -13,12 +13,9 @@ use monitor_core::{
 };
 use serde_json::value::RawValue;
 
-use super::{
-    filter::{Selection, matching, pick_few},
-    plan::HOUR,
-};
+use super::filter::{Selection, matching, pick_few};
 use crate::{
-    row::DAY,
+    calendar::{DAY, HOUR},
     sql::{Sql, Value},
 };
 

@@ -25,7 +25,9 @@ pub(super) struct Selection<'a> {
 pub(super) enum From {
     Events,
     Hours,
+    Totals,
     Routes,
+    RouteTotals,
     Clients,
     Targets,
     Sessions,
@@ -36,7 +38,9 @@ pub(super) enum From {
     Issues,
     Sample,
     MonthHours,
+    MonthTotals,
     MonthRoutes,
+    MonthRouteTotals,
     MonthClients,
     MonthTargets,
     MonthSessions,
@@ -52,7 +56,9 @@ impl From {
     pub(super) fn by_month(self) -> From {
         match self {
             From::Hours => From::MonthHours,
+            From::Totals => From::MonthTotals,
             From::Routes => From::MonthRoutes,
+            From::RouteTotals => From::MonthRouteTotals,
             From::Clients => From::MonthClients,
             From::Targets => From::MonthTargets,
             From::Sessions => From::MonthSessions,
@@ -74,7 +80,9 @@ pub(super) fn tenant(sql: &mut Sql, from: From, scope: &Scope, project: &str) ->
     sql.push(match from {
         From::Events => " FROM events WHERE project = ",
         From::Hours => " FROM rollup_hours WHERE project = ",
+        From::Totals => " FROM rollup_totals WHERE project = ",
         From::Routes => " FROM rollup_routes WHERE project = ",
+        From::RouteTotals => " FROM rollup_route_totals WHERE project = ",
         From::Clients => " FROM rollup_clients WHERE project = ",
         From::Targets => " FROM rollup_targets WHERE project = ",
         From::Sessions => " FROM rollup_sessions WHERE project = ",
@@ -82,7 +90,9 @@ pub(super) fn tenant(sql: &mut Sql, from: From, scope: &Scope, project: &str) ->
         From::SessionKinds => " FROM rollup_sessions ARRAY JOIN kinds AS kind WHERE project = ",
         From::Issues => " FROM rollup_issues WHERE project = ",
         From::MonthHours => " FROM rollup_month_hours WHERE project = ",
+        From::MonthTotals => " FROM rollup_month_totals WHERE project = ",
         From::MonthRoutes => " FROM rollup_month_routes WHERE project = ",
+        From::MonthRouteTotals => " FROM rollup_month_route_totals WHERE project = ",
         From::MonthClients => " FROM rollup_month_clients WHERE project = ",
         From::MonthTargets => " FROM rollup_month_targets WHERE project = ",
         From::MonthSessions => " FROM rollup_month_sessions WHERE project = ",
@@ -112,8 +122,8 @@ pub(super) fn matching_in(sql: &mut Sql, table: From, selection: &Selection<'_>,
     tenant(sql, table, selection.scope, selection.project)?;
     sql.push(" AND (");
     for (n, range) in ranges.iter().enumerate() {
-        sql.push(if n == 0 { "time >= " } else { " OR time >= " }).bind_time(range.start);
-        sql.push(" AND time < ").bind_time(range.end);
+        sql.push(if n == 0 { "time >= " } else { " OR time >= " }).instant(range.start);
+        sql.push(" AND time < ").instant(range.end);
     }
     sql.push(")");
     happening(sql, selection.kinds, selection.filters)
@@ -267,7 +277,9 @@ mod tests {
         let tables = [
             From::Events,
             From::Hours,
+            From::Totals,
             From::Routes,
+            From::RouteTotals,
             From::Clients,
             From::Targets,
             From::Sessions,

@@ -10,12 +10,12 @@ use super::{
     ClickHouseStore,
     answer::{Shape, count, tidy},
     filter::{From, Selection, like, matching_any, matching_in, tenant},
-    plan::{self, Cover, HOUR, tables},
+    plan::{self, Cover, tables},
     raw::push_column,
 };
 use crate::{
+    calendar::{DAY, HOUR},
     connection::Answer,
-    row::DAY,
     sql::{Sql, Value},
 };
 
@@ -111,7 +111,7 @@ fn select(scope: &Scope, query: &IssueQuery, kept: &Cover, texts_of_kept: bool, 
         tenant(&mut sql, table, scope, &query.project)?;
         sql.push(" AND (");
         for (n, days) in ranges.iter().enumerate() {
-            sql.push(if n == 0 { "day >= " } else { " OR day >= " }).bind_day(days.start).push(" AND day < ").bind_day(days.end);
+            sql.push(if n == 0 { "day >= " } else { " OR day >= " }).day(days.start).push(" AND day < ").day(days.end);
         }
         sql.push(") UNION ALL ");
     }

@@ -18,9 +18,9 @@ use monitor_core::Kind;
 
 use super::plan::Cube;
 use crate::{
+    calendar::DAY,
     connection::{Answer, Connection},
     rollup::{DEFINITION, TARGETED},
-    row::DAY,
     sql::{Sql, Value},
 };
 
@@ -50,6 +50,8 @@ pub(super) struct Day {
     /// Rows of each table, of all projects.
     pub(super) events: u64,
     pub(super) hours: u64,
+    pub(super) totals: u64,
+    pub(super) route_totals: u64,
     pub(super) routes: u64,
     pub(super) clients: u64,
     pub(super) targets: u64,
@@ -68,6 +70,8 @@ impl Known {
     pub(super) fn rolled(&self, cube: Cube, project: &str, kinds: &[Kind], names: Option<&[String]>, ranges: &[Range<i64>]) -> u64 {
         let rows = self.sum(ranges, |day| match cube {
             Cube::Hours => day.hours,
+            Cube::Totals => day.totals,
+            Cube::RouteTotals => day.route_totals,
             Cube::Routes => day.routes,
             Cube::Clients => day.clients,
             Cube::Targets => day.targets,
@@ -178,8 +182,8 @@ async fn read(connection: &Connection) -> Result<Known> {
         Sql::new("SELECT table, toUInt32(toDateOrZero(partition)) AS day, sum(rows) FROM system.parts WHERE active AND database = ");
     sql.bind(Value::Text(connection.options().database.clone()));
     sql.push(
-        " AND table IN ('events', 'rollup_hours', 'rollup_routes', 'rollup_clients', 'rollup_targets', 'rollup_sessions') \
-        GROUP BY table, day HAVING day > 0",
+        " AND table IN ('events', 'rollup_hours', 'rollup_totals', 'rollup_routes', 'rollup_route_totals', 'rollup_clients', \
+        'rollup_targets', 'rollup_sessions') GROUP BY table, day HAVING day > 0",
     );
     let parts: Answer<(String, i64, u64)> = connection.ask(&client, &sql).await?;
     for (table, day, rows) in parts.data {
@@ -187,6 +191,8 @@ async fn read(connection: &Connection) -> Result<Known> {
         match table.as_str() {
             "events" => day.events = rows,
             "rollup_hours" => day.hours = rows,
+            "rollup_totals" => day.totals = rows,
+            "rollup_route_totals" => day.route_totals = rows,
             "rollup_routes" => day.routes = rows,
             "rollup_clients" => day.clients = rows,
             "rollup_targets" => day.targets = rows,

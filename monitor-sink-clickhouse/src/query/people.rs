@@ -10,8 +10,8 @@ use super::{
     raw::{Ask, Sample},
 };
 use crate::{
+    calendar::DAY,
     rollup::of_event,
-    row::DAY,
     sql::{Sql, Value},
 };
 
@@ -107,7 +107,7 @@ fn bits(sql: &mut Sql, masks: &[(Range<i64>, u32)]) {
     let partial = masks.iter().filter(|(_, mask)| *mask != ALL_HOURS);
     sql.push("multiIf(");
     for (days, mask) in partial {
-        sql.push("day = ").bind_day(days.start * DAY).push(", bitAnd(hours, ").bind(Value::Integer((*mask).into())).push("), ");
+        sql.push("day = ").day(days.start * DAY).push(", bitAnd(hours, ").bind(Value::Integer((*mask).into())).push("), ");
     }
     sql.push("0, 0, hours)");
 }
@@ -125,22 +125,22 @@ pub(super) fn within(sql: &mut Sql, ranges: &[Range<i64>]) {
         let whole = first + i64::from(is_cut[0])..last;
         if whole.start < whole.end {
             or(sql);
-            sql.push("day >= ").bind_day(whole.start * DAY).push(" AND day < ").bind_day(whole.end * DAY);
+            sql.push("day >= ").day(whole.start * DAY).push(" AND day < ").day(whole.end * DAY);
         }
         if first == last && is_cut[0] {
             or(sql);
             // It lies in one day.
             let hours = masks(std::slice::from_ref(range)).first().map_or(0, |(_, mask)| *mask);
-            sql.push("day = ").bind_day(first * DAY).push(" AND bitAnd(hours, ").bind(Value::Integer(hours.into())).push(") != 0");
+            sql.push("day = ").day(first * DAY).push(" AND bitAnd(hours, ").bind(Value::Integer(hours.into())).push(") != 0");
             continue;
         }
         if is_cut[0] {
             or(sql);
-            sql.push("day = ").bind_day(first * DAY).push(" AND `end` >= ").bind_time(range.start);
+            sql.push("day = ").day(first * DAY).push(" AND `end` >= ").instant(range.start);
         }
         if is_cut[1] {
             or(sql);
-            sql.push("day = ").bind_day(last * DAY).push(" AND start < ").bind_time(range.end);
+            sql.push("day = ").day(last * DAY).push(" AND start < ").instant(range.end);
         }
     }
     sql.push(")");

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! little to read                          the events, all of them
-//! values, over dimensions of a rollup     rollup_hours, _routes, _clients or _targets, and the events of the times it does not hold
+//! values, over dimensions of a rollup     rollup_hours, _routes, _clients or _targets, their totals, and the events of the times it does not hold
 //! visitors and sessions, where exact      rollup_sessions, whole or a sample, and the events of the times it does not hold
 //! all else about errors                   rollup_sample, which holds all of them, and the events of the times it does not hold
 //! all else                                a sample of the visitors: rollup_sample and these events, or the events alone
@@ -24,12 +24,10 @@ use super::{
     trust,
 };
 use crate::{
-    rollup::{SAMPLED, TARGETED, UNSAMPLED, month},
-    row::DAY,
+    calendar::{DAY, Date, HOUR},
+    rollup::{SAMPLED, TARGETED, UNSAMPLED},
 };
 
-/// An hour, ms.
-pub(super) const HOUR: i64 = 3_600_000;
 /// Rows of `rollup_sessions` of which no sample is taken, however little is quick enough: too few visitors would be left.
 const FEW_SESSIONS: u64 = 20_000;
 /// Fewer days of a month are read from the tables by day.
@@ -94,7 +92,11 @@ pub(super) enum Source {
 /// The histogram rollups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cube {
+    /// Of each hour, as little as there can be.
+    Totals,
     Hours,
+    /// Of each route and day, as little as there can be.
+    RouteTotals,
     Routes,
     Clients,
     /// Of some kinds only.
@@ -145,10 +147,24 @@ impl Cube {
         use Field::{Browser, Connection, Country, Device, Environment, Failure, Kind, Method, Name, Os, Release, Route, Status, Target};
         match self {
             _ if matches!(field, Kind | Name | Environment) => true,
+            Cube::Totals => false,
             Cube::Hours => matches!(field, Device | Release),
+            Cube::RouteTotals => matches!(field, Route),
             Cube::Routes => matches!(field, Device | Release | Route),
             Cube::Clients => matches!(field, Device | Country | Browser | Os | Connection),
             Cube::Targets => matches!(field, Target | Method | Status | Failure),
+        }
+    }
+}
+
+impl Cube {
+    const ALL: [Cube; 6] = [Cube::Totals, Cube::Hours, Cube::RouteTotals, Cube::Routes, Cube::Clients, Cube::Targets];
+
+    /// The times it tells apart, ms.
+    pub(super) fn grain(self) -> i64 {
+        match self {
+            Cube::Totals | Cube::Hours => HOUR,
+            Cube::RouteTotals | Cube::Routes | Cube::Clients | Cube::Targets => DAY,
         }
     }
 }
@@ -318,7 +334,7 @@ fn names(filters: &[Filter]) -> Option<&[String]> {
 
 /// The cheapest histogram rollup that can answer, and the rows it takes.
 fn values(question: &Question<'_>, known: &Known) -> Option<(Source, u64)> {
-    let candidates = [Cube::Hours, Cube::Routes, Cube::Clients, Cube::Targets].into_iter().filter_map(|cube| {
+    let candidates = Cube::ALL.into_iter().filter_map(|cube| {
         let fields = || question.filters.iter().map(|filter| &filter.field).chain(question.group_by);
         if !fields().all(|field| cube.holds(field)) {
             return None;
@@ -330,7 +346,7 @@ fn values(question: &Question<'_>, known: &Known) -> Option<(Source, u64)> {
                 return None;
             }
         }
-        let grain = if cube == Cube::Hours { HOUR } else { DAY };
+        let grain = cube.grain();
         if question.step.is_some_and(|step| step % grain != 0 || question.zone % grain != 0) {
             return None;
         }
@@ -501,7 +517,7 @@ fn append(ranges: &mut Vec<Range<i64>>, next: Range<i64>) {
 fn monthly(rolled: &[Range<i64>], known: &Known) -> Vec<Range<i64>> {
     let mut of_months = BTreeMap::<u32, (usize, Vec<i64>)>::new();
     for (day, _) in known.days.iter().filter(|(_, known)| known.monthly) {
-        let (all, taken) = of_months.entry(month(*day)).or_default();
+        let (all, taken) = of_months.entry(Date::of(*day).month()).or_default();
         *all += 1;
         if rolled.iter().any(|range| range.start <= day * DAY && (day + 1) * DAY <= range.end) {
             taken.push(*day);
@@ -590,7 +606,9 @@ mod tests {
                     monthly: false,
                     events: 1_000_000,
                     hours: 10_000,
+                    totals: 3_000,
                     routes: 30_000,
+                    route_totals: 15_000,
                     clients: 90_000,
                     targets: 20_000,
                     sessions: 80_000,
@@ -751,8 +769,10 @@ mod tests {
     #[test]
     fn the_smallest_rollup_that_tells_the_fields_apart_is_asked() {
         let cube = |fields: &[Field]| Scene { group_by: fields.to_vec(), range: 100 * DAY..102 * DAY, ..Scene::default() }.cubes();
-        assert_eq!(cube(&[]), Some(Cube::Hours));
+        assert_eq!(cube(&[]), Some(Cube::Totals));
+        assert_eq!(cube(&[Field::Environment, Field::Kind]), Some(Cube::Totals));
         assert_eq!(cube(&[Field::Release, Field::Name]), Some(Cube::Hours));
+        assert_eq!(cube(&[Field::Route, Field::Name]), Some(Cube::RouteTotals));
         assert_eq!(cube(&[Field::Route, Field::Release]), Some(Cube::Routes));
         assert_eq!(cube(&[Field::Browser, Field::Device]), Some(Cube::Clients));
         assert_eq!(cube(&[Field::Browser, Field::Route]), None);
@@ -760,10 +780,10 @@ mod tests {
         let step = |step: i64, zone: i64| Scene { step: Some(step), zone, ..Scene::default() }.cubes();
         assert_eq!(
             (step(HOUR, 2 * HOUR), step(DAY, -HOUR), step(HOUR / 2, 0), step(HOUR, HOUR / 2)),
-            (Some(Cube::Hours), Some(Cube::Hours), None, None)
+            (Some(Cube::Totals), Some(Cube::Totals), None, None)
         );
         let by_route = |step: i64, zone: i64| Scene { step: Some(step), zone, group_by: vec![Field::Route], ..Scene::default() }.cubes();
-        assert_eq!((by_route(DAY, 0), by_route(DAY, HOUR), by_route(HOUR, 0)), (Some(Cube::Routes), None, None));
+        assert_eq!((by_route(DAY, 0), by_route(DAY, HOUR), by_route(HOUR, 0)), (Some(Cube::RouteTotals), None, None));
     }
 
     #[test]
@@ -779,7 +799,7 @@ mod tests {
         let mut few = known();
         few.days.values_mut().for_each(|day| day.targets = 1);
         let scene = Scene { kinds: vec![Kind::Click], group_by: vec![Field::Environment], ..Scene::default() };
-        assert!(matches!(scene.plan_with(&[Measure::Count], &few)[0].source, Source::Values(Cube::Hours, _)));
+        assert!(matches!(scene.plan_with(&[Measure::Count], &few)[0].source, Source::Values(Cube::Totals, _)));
         // More of them than a sample would read.
         let mut many = known();
         many.days.values_mut().for_each(|day| day.targets = 900_000);

@@ -24,11 +24,11 @@ use super::{
     filter::{From, Selection, condition, matching, matching_any, pick_few, tenant},
     known::Known,
     people::within,
-    plan::{self, Cover, HOUR},
+    plan::{self, Cover},
 };
 use crate::{
+    calendar::{DAY, HOUR},
     connection::Answer,
-    row::DAY,
     sql::{Sql, Value},
 };
 

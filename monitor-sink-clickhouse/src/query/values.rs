@@ -28,6 +28,7 @@ use super::{
     raw::{Ask, list},
 };
 use crate::{
+    calendar::HOUR,
     rollup::{band, bucket},
     sql::{Sql, Value},
 };
@@ -278,7 +279,9 @@ fn keys_of(sql: &mut Sql, keys: usize) {
 fn rolled(sql: &mut Sql, ask: &Ask<'_>, cube: Cube, cover: &Cover) -> Result<(), QueryError> {
     let table = match cube {
         Cube::Hours => From::Hours,
+        Cube::Totals => From::Totals,
         Cube::Routes => From::Routes,
+        Cube::RouteTotals => From::RouteTotals,
         Cube::Clients => From::Clients,
         Cube::Targets => From::Targets,
     };
@@ -291,10 +294,8 @@ fn rolled(sql: &mut Sql, ask: &Ask<'_>, cube: Cube, cover: &Cover) -> Result<(),
 
 fn rolled_in(sql: &mut Sql, ask: &Ask<'_>, cube: Cube, table: From, ranges: &[Range<i64>]) -> Result<(), QueryError> {
     sql.push("SELECT ");
-    let time = match cube {
-        Cube::Hours => "toUnixTimestamp(hour) * 1000",
-        Cube::Routes | Cube::Clients | Cube::Targets => "toUnixTimestamp(toDateTime(day, 'UTC')) * 1000",
-    };
+    let by_hour = cube.grain() == HOUR;
+    let time = if by_hour { "toUnixTimestamp(hour) * 1000" } else { "toUnixTimestamp(toDateTime(day, 'UTC')) * 1000" };
     ask.push_keys(sql, time, group)?;
     for column in columns(ask) {
         sql.push(column).push(", ");
@@ -304,10 +305,10 @@ fn rolled_in(sql: &mut Sql, ask: &Ask<'_>, cube: Cube, table: From, ranges: &[Ra
     sql.push(" AND (");
     for (n, range) in ranges.iter().enumerate() {
         sql.push(if n == 0 { "" } else { " OR " });
-        if cube == Cube::Hours {
-            sql.push("hour >= ").bind_second(range.start).push(" AND hour < ").bind_second(range.end);
+        if by_hour {
+            sql.push("hour >= ").instant(range.start).push(" AND hour < ").instant(range.end);
         } else {
-            sql.push("day >= ").bind_day(range.start).push(" AND day < ").bind_day(range.end);
+            sql.push("day >= ").day(range.start).push(" AND day < ").day(range.end);
         }
     }
     sql.push(")");

@@ -11,11 +11,14 @@ use monitor_core::Total;
 
 use super::{
     DEFINITION, Rollups,
-    days::{Dirty, Signature, partition},
+    days::{Dirty, Signature},
     definitions::Rollup,
     lock::{self, Lock},
 };
-use crate::sql::{Sql, Value};
+use crate::{
+    calendar::Date,
+    sql::{Sql, Value},
+};
 
 /// Time for a build, at least, and for each event: five times what a slow machine needs. After it another process may begin anew.
 const LEASE: Duration = Duration::from_secs(600);
@@ -88,7 +91,7 @@ impl Rollups {
         }
         self.go_on()?;
         for rollup in rollups() {
-            self.put_in_place(partition(day.day), rollup.table(), lock).await?;
+            self.put_in_place(Date::of(day.day).partition(), rollup.table(), lock).await?;
         }
         self.record(day, projects.frozen, begin).await?;
         Ok(day.signature.rows)
@@ -98,6 +101,13 @@ impl Rollups {
     async fn fill(&self, day: &Dirty, rollup: Rollup, projects: &Projects, lock: &Lock) -> Result<()> {
         let client = self.heavy(day.signature.rows).await?;
         let limit = lease(day.signature.rows);
+        if let Some(finer) = rollup.finer() {
+            let mut sql = Sql::new("INSERT INTO ");
+            sql.name(&lock.staging(rollup.table())).push(" ");
+            rollup.select(&mut sql, day.day);
+            sql.push(" FROM ").name(&lock.staging(finer.table())).push(rollup.group());
+            return self.connection.execute_within(&client, &sql, limit).await;
+        }
         if rollup.outlives_events() && !projects.frozen.is_empty() {
             let mut sql = Sql::new("INSERT INTO ");
             sql.name(&lock.staging(rollup.table())).push(" SELECT * FROM ").push(rollup.table()).push(" WHERE ");
@@ -111,7 +121,9 @@ impl Rollups {
         let mut sql = Sql::new("INSERT INTO ");
         sql.name(&lock.staging(rollup.table())).push(" ");
         rollup.select(&mut sql, day.day);
-        sql.push("time >= ").bind_time(day.start()).push(" AND time < ").bind_time(day.until);
+        sql.push(" FROM events WHERE ");
+        rollup.choose(&mut sql);
+        sql.push("time >= ").instant(day.start()).push(" AND time < ").instant(day.until);
         if let Some(alive) = &projects.alive {
             sql.push(" AND project IN ").bind(Value::Texts(alive.clone()));
         }
@@ -179,7 +191,7 @@ impl Rollups {
         let client = self.client().await?;
         for rollup in Rollup::ALL {
             let mut sql = Sql::new("ALTER TABLE ");
-            sql.push(rollup.table()).push(" DROP PARTITION ID '").number(partition(day.day)).push("'");
+            sql.push(rollup.table()).push(" DROP PARTITION ID '").number(Date::of(day.day).partition()).push("'");
             self.connection.execute(&client, &sql).await?;
         }
         Ok(())

@@ -4,8 +4,11 @@ use std::{collections::BTreeMap, fmt, iter};
 
 use clickhouse::error::Result;
 
-use super::{DAY, DEFINITION, HOUR, Rollups, SETTLE, definitions::Rollup, retention::Expired};
-use crate::sql::{Sql, Value};
+use super::{DEFINITION, Rollups, SETTLE, definitions::Rollup, retention::Expired};
+use crate::{
+    calendar::{DAY, Date, HOUR},
+    sql::{Sql, Value},
+};
 
 /// A day that has to be built.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,33 +69,8 @@ impl Dirty {
 /// `2024-11-20`.
 impl fmt::Display for Dirty {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (year, month, day) = civil(self.day);
-        write!(f, "{year}-{month:02}-{day:02}")
+        Date::of(self.day).fmt(f)
     }
-}
-
-/// The number that a day's partition is named after: 20241120.
-pub(super) fn partition(day: i64) -> u32 {
-    let (year, month, day) = civil(day);
-    u32::try_from(year * 10_000 + month * 100 + day).unwrap_or(0)
-}
-
-/// The number that the partition of a day's month is named after: 202411.
-pub(crate) fn month(day: i64) -> u32 {
-    partition(day) / 100
-}
-
-/// Year, month and day of a day since 1970; Howard Hinnant's `civil_from_days` for days after that.
-fn civil(day: i64) -> (i64, i64, i64) {
-    let day = day + 719_468;
-    let era = day.div_euclid(146_097);
-    let of_era = day.rem_euclid(146_097);
-    let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    (year + era * 400 + i64::from(month <= 2), month, day)
 }
 
 impl Rollups {
@@ -188,19 +166,5 @@ impl Dirty {
         self.state
             .as_ref()
             .is_none_or(|state| state.definition != DEFINITION || state.until != self.until || state.expired != self.expired.hash())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn partitions_are_named_after_their_day() {
-        for (day, name) in
-            [(0, 19_700_101), (59, 19_700_301), (11_016, 20_000_229), (11_017, 20_000_301), (20_047, 20_241_120), (65_535, 21_490_606)]
-        {
-            assert_eq!(partition(day), name, "{day}");
-        }
     }
 }

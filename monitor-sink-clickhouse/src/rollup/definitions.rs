@@ -6,7 +6,7 @@ use super::bucket;
 use crate::sql::{Sql, Value};
 
 /// Version of everything in this file. Days that were built from another one are built again by a newer program.
-pub(crate) const DEFINITION: u16 = 3;
+pub(crate) const DEFINITION: u16 = 4;
 
 /// The kinds of events that `rollup_targets` holds: what they were about tells them apart, and there are few of it.
 pub(crate) static TARGETED: [Kind; 6] = [Kind::Request, Kind::Resource, Kind::Click, Kind::RageClick, Kind::DeadClick, Kind::FormSubmit];
@@ -68,11 +68,25 @@ pub(super) enum Rollup {
     Sessions,
     Issues,
     Sample,
+    /// Made of [`Hours`](Rollup::Hours).
+    Totals,
+    /// Made of [`Routes`](Rollup::Routes).
+    RouteTotals,
 }
 
 impl Rollup {
-    pub(super) const ALL: [Rollup; 7] =
-        [Rollup::Hours, Rollup::Routes, Rollup::Clients, Rollup::Targets, Rollup::Sessions, Rollup::Issues, Rollup::Sample];
+    /// What others are made of comes before them.
+    pub(super) const ALL: [Rollup; 9] = [
+        Rollup::Hours,
+        Rollup::Routes,
+        Rollup::Clients,
+        Rollup::Targets,
+        Rollup::Sessions,
+        Rollup::Issues,
+        Rollup::Sample,
+        Rollup::Totals,
+        Rollup::RouteTotals,
+    ];
 
     pub(super) fn table(self) -> &'static str {
         match self {
@@ -83,6 +97,8 @@ impl Rollup {
             Rollup::Sessions => "rollup_sessions",
             Rollup::Issues => "rollup_issues",
             Rollup::Sample => "rollup_sample",
+            Rollup::Totals => "rollup_totals",
+            Rollup::RouteTotals => "rollup_route_totals",
         }
     }
 
@@ -96,29 +112,40 @@ impl Rollup {
             Rollup::Sessions => "rollup_month_sessions",
             Rollup::Issues => "rollup_month_issues",
             Rollup::Sample => "rollup_month_sample",
+            Rollup::Totals => "rollup_month_totals",
+            Rollup::RouteTotals => "rollup_month_route_totals",
         }
     }
 
     /// The day of a row.
     pub(super) fn day(self) -> &'static str {
         match self {
-            Rollup::Hours => "toDate(hour)",
+            Rollup::Hours | Rollup::Totals => "toDate(hour)",
             Rollup::Sample => "toDate(time)",
-            Rollup::Routes | Rollup::Clients | Rollup::Targets | Rollup::Sessions | Rollup::Issues => "day",
+            Rollup::Routes | Rollup::Clients | Rollup::Targets | Rollup::Sessions | Rollup::Issues | Rollup::RouteTotals => "day",
         }
     }
 
     /// Whether it holds the day that is not over, too.
     pub(super) fn of_open_days(self) -> bool {
-        matches!(self, Rollup::Hours | Rollup::Sessions | Rollup::Sample)
+        matches!(self, Rollup::Hours | Rollup::Sessions | Rollup::Sample | Rollup::Totals)
     }
 
     /// Whether it may be kept when the events of the day are no longer: it names no visitor and quotes no text of an event.
     pub(super) fn outlives_events(self) -> bool {
-        matches!(self, Rollup::Hours | Rollup::Routes | Rollup::Clients)
+        matches!(self, Rollup::Hours | Rollup::Routes | Rollup::Clients | Rollup::Totals | Rollup::RouteTotals)
     }
 
-    /// `SELECT … FROM events`, up to where its conditions begin; [`group`](Rollup::group) comes after them. `day` is in days since 1970.
+    /// The finer one that it is added up from, instead of the events.
+    pub(super) fn finer(self) -> Option<Rollup> {
+        match self {
+            Rollup::Totals => Some(Rollup::Hours),
+            Rollup::RouteTotals => Some(Rollup::Routes),
+            _ => None,
+        }
+    }
+
+    /// `SELECT …`, without where it is read from; [`group`](Rollup::group) comes at the end. `day` is in days since 1970.
     pub(super) fn select(self, sql: &mut Sql, day: i64) {
         match self {
             Rollup::Hours => {
@@ -156,8 +183,13 @@ impl Rollup {
                     sql.push(if n == 0 { "SELECT " } else { ", " }).push(of_event(column));
                 }
             }
+            Rollup::Totals => _ = sql.push("SELECT project, kind, name, hour, environment, ").push(ADDED_UP),
+            Rollup::RouteTotals => _ = sql.push("SELECT project, kind, name, day, route, environment, ").push(ADDED_UP),
         }
-        sql.push(" FROM events WHERE ");
+    }
+
+    /// Which events it is made of: conditions, each with an `AND` behind it.
+    pub(super) fn choose(self, sql: &mut Sql) {
         match self {
             Rollup::Issues => _ = sql.push("kind IN ('error', 'message') AND fingerprint != '' AND "),
             Rollup::Targets => _ = sql.push("kind IN ").bind(Value::kinds(&TARGETED)).push(" AND "),
@@ -165,7 +197,7 @@ impl Rollup {
                 sql.push("(user_hash < ").bind(Value::Unsigned(u64::MAX / SAMPLED)).push(" OR user_hash = cityHash64('') OR kind IN ");
                 sql.bind(Value::kinds(&UNSAMPLED)).push(") AND ");
             }
-            Rollup::Hours | Rollup::Routes | Rollup::Clients | Rollup::Sessions => {}
+            Rollup::Hours | Rollup::Routes | Rollup::Clients | Rollup::Sessions | Rollup::Totals | Rollup::RouteTotals => {}
         }
     }
 
@@ -182,9 +214,15 @@ impl Rollup {
             Rollup::Issues => " GROUP BY project, fingerprint, kind",
             // The events as they are.
             Rollup::Sample => "",
+            Rollup::Totals => " GROUP BY project, kind, name, hour, environment, failed, band, bucket",
+            Rollup::RouteTotals => " GROUP BY project, kind, name, day, route, environment, failed, band, bucket",
         }
     }
 }
+
+/// The measures of rows of a finer rollup. All of a bucket have a smallest and a largest value, or none has.
+const ADDED_UP: &str =
+    "failed, band, bucket, sum(rows), sum(count), sum(total), if(bucket = -32768, nan, min(low)), if(bucket = -32768, nan, max(high))";
 
 /// In the order of the table's columns. Two events of the same millisecond are in the order of their page.
 const SESSIONS: &str = ") AS day, user_hash, session, any(visitor), argMaxIf(user, (time, seq), user != ''), \

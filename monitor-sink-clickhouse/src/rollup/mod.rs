@@ -46,14 +46,11 @@ use std::{
 use clickhouse::error::{Error, Result};
 use monitor_core::{BoxError, Counts};
 
-pub(crate) use days::month;
 pub(crate) use definitions::{DEFINITION, SAMPLED, TARGETED, UNSAMPLED, band, of_event};
 
 use self::lock::Lock;
 use crate::{connection::Connection, schema::Schema, sql::Sql};
 
-const DAY: i64 = 86_400_000;
-const HOUR: i64 = 3_600_000;
 /// How long after an hour its events are still waited for, ms: those that come later make the day dirty.
 const SETTLE: i64 = 120_000;
 /// How often a day is built again at once although its events have not changed.

@@ -11,11 +11,11 @@ use clickhouse::error::{Error, Result};
 use super::{
     DEFINITION, RollupError, Rollups,
     build::lease,
-    days::month,
     definitions::Rollup,
     lock::{self, Lock},
 };
 use crate::{
+    calendar::Date,
     classify::{ACCESS_DENIED, code_of},
     sql::{Sql, Value},
 };
@@ -68,7 +68,7 @@ impl Rollups {
         let states = self.connection.ask::<(i64, u64, u8, i64)>(&self.client().await?, &sql).await?.data;
         let mut months = BTreeMap::<u32, Vec<Day>>::new();
         for (day, stored, monthly, built) in states {
-            months.entry(month(day)).or_default().push(Day { day, stored, monthly: monthly == 1, built });
+            months.entry(Date::of(day).month()).or_default().push(Day { day, stored, monthly: monthly == 1, built });
         }
         let sql = Sql::new(
             "SELECT toUInt32(partition), sum(rows) FROM system.parts WHERE active AND database = currentDatabase() \

@@ -20,12 +20,15 @@ use clickhouse::error::{Error, Result};
 use monitor_core::Labelled;
 
 use super::{
-    BUSY, DAY, HOUR, Repaired, RollupError, Rollups, SETTLE,
+    BUSY, Repaired, RollupError, Rollups, SETTLE,
     build::lease,
-    days::{Signature, partition},
+    days::Signature,
     lock::{self, Lock},
 };
-use crate::sql::{Sql, Value};
+use crate::{
+    calendar::{DAY, Date, HOUR},
+    sql::{Sql, Value},
+};
 
 /// Events that are compared at once: 16 bytes of memory for each.
 const COMPARED: u64 = 20_000_000;
@@ -66,7 +69,7 @@ impl Rollups {
             let removed = self.rewrite(day, now, &lock).await;
             lock.release(&self.connection).await;
             if let Some(copies) = removed? {
-                tracing::warn!(day = partition(day), copies, "events that were stored more than once were removed");
+                tracing::warn!(day = Date::of(day).partition(), copies, "events that were stored more than once were removed");
                 self.counts.count(Labelled::Duplicate, "repair", copies);
                 repaired.copies += copies;
             }
@@ -120,7 +123,7 @@ impl Rollups {
         self.bring_back().await?;
         let client = self.client().await?;
         let staging = lock.staging("events");
-        let aside = format!("{ASIDE}{}_{}", partition(day), lock.token());
+        let aside = format!("{ASIDE}{}_{}", Date::of(day).partition(), lock.token());
         for table in [&staging, &aside] {
             let mut sql = Sql::new("CREATE TABLE ");
             sql.name(table).push(" AS events");
@@ -164,10 +167,10 @@ impl Rollups {
     async fn exchange(&self, day: i64, staging: &str, aside: &str) -> Result<()> {
         let client = self.client().await?;
         let mut sql = Sql::new("ALTER TABLE events MOVE PARTITION ID '");
-        sql.number(partition(day)).push("' TO TABLE ").name(aside);
+        sql.number(Date::of(day).partition()).push("' TO TABLE ").name(aside);
         self.connection.execute(&client, &sql).await?;
         let mut sql = Sql::new("ALTER TABLE events ATTACH PARTITION ID '");
-        sql.number(partition(day)).push("' FROM ").name(staging);
+        sql.number(Date::of(day).partition()).push("' FROM ").name(staging);
         let attached = self.connection.execute(&client, &sql).await;
         if attached.is_err() {
             // If this fails, too, the next holder of the lock does it.
@@ -253,7 +256,7 @@ impl Rollups {
 
 /// Conditions for the events of a day whose ids fall into one of several shares.
 fn of_share(sql: &mut Sql, day: i64, share: u64, shares: u64) {
-    sql.push("time >= ").bind_time(day * DAY).push(" AND time < ").bind_time((day + 1) * DAY);
+    sql.push("time >= ").instant(day * DAY).push(" AND time < ").instant((day + 1) * DAY);
     sql.push(" AND cityHash64(id) % ").bind(integer(shares)).push(" = ").bind(integer(share));
 }
 

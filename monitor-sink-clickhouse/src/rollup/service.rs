@@ -10,8 +10,11 @@ use async_trait::async_trait;
 use monitor_core::{Gauge, Service};
 use tokio::{sync::watch, task::JoinHandle};
 
-use super::{DAY, HOUR, RollupError, Rollups};
-use crate::sql::{Sql, Value};
+use super::{RollupError, Rollups};
+use crate::{
+    calendar::{DAY, HOUR},
+    sql::{Sql, Value},
+};
 
 /// Pause between two looks at what is dirty, and how much longer it may be by chance, so that processes do not look at the same moment.
 const PAUSE: (Duration, Duration) = (Duration::from_secs(50), Duration::from_secs(20));

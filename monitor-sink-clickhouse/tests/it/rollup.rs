@@ -60,7 +60,7 @@ fn requests(events: Vec<Event>) -> Vec<monitor_core::Envelope> {
 }
 
 /// Rollups and events, each asked the same; the texts must be equal.
-const SAME: [(&str, &str, &str); 8] = [
+const SAME: [(&str, &str, &str); 10] = [
     (
         "hours",
         "SELECT project, kind, name, hour, environment, release, device, failed, band, sum(rows), sum(count), round(sum(total), 3), \
@@ -78,6 +78,21 @@ const SAME: [(&str, &str, &str); 8] = [
             FROM rollup_routes WHERE day < {until:DateTime('UTC')} GROUP BY ALL ORDER BY ALL",
         "SELECT project, kind, name, toDate(time) AS day, route, device, environment, release, toUInt8(failure != '') AS failed, count(), \
             sum(weight), round(sumIf(value * weight, isFinite(value)), 3) FROM events \
+            WHERE toDate(time) < toDate({until:DateTime('UTC')}) GROUP BY ALL ORDER BY ALL",
+    ),
+    (
+        "totals",
+        "SELECT project, kind, name, hour, environment, failed, band, bucket, rows, count, round(total, 3), low, high FROM rollup_totals \
+            WHERE hour < {until:DateTime('UTC')} ORDER BY ALL",
+        "SELECT project, kind, name, hour, environment, failed, band, bucket, sum(rows), sum(count), round(sum(total), 3), \
+            min(low), max(high) FROM rollup_hours WHERE hour < {until:DateTime('UTC')} GROUP BY ALL ORDER BY ALL",
+    ),
+    (
+        "route totals",
+        "SELECT project, kind, name, day, route, environment, failed, sum(rows), sum(count), round(sum(total), 3), \
+            minIf(low, bucket > -32768), maxIf(high, bucket > -32768) FROM rollup_route_totals GROUP BY ALL ORDER BY ALL",
+        "SELECT project, kind, name, toDate(time) AS day, route, environment, toUInt8(failure != '') AS failed, count(), sum(weight), \
+            round(sumIf(value * weight, isFinite(value)), 3), minIf(value, isFinite(value)), maxIf(value, isFinite(value)) FROM events \
             WHERE toDate(time) < toDate({until:DateTime('UTC')}) GROUP BY ALL ORDER BY ALL",
     ),
     (
@@ -157,6 +172,8 @@ async fn check_months(monitor: &Monitor) -> Vec<u32> {
         ("sessions", "day"),
         ("issues", "day"),
         ("sample", "toDate(time)"),
+        ("totals", "toDate(hour)"),
+        ("route_totals", "day"),
     ] {
         let rows = async |from: &str| {
             let sql = format!("SELECT toString(tuple(*)) AS row FROM {from} ORDER BY row");
@@ -399,7 +416,7 @@ async fn figures_without_personal_data_outlive_the_events_of_a_project() {
             monitor.admin.query("ALTER TABLE events DELETE WHERE project = 'blog' SETTINGS mutations_sync = 2").execute().await.unwrap();
             assert_eq!(job.build(next_day + DAY).await.unwrap().days, 1);
         }
-        for table in ["rollup_hours", "rollup_routes", "rollup_clients"] {
+        for table in ["rollup_hours", "rollup_routes", "rollup_clients", "rollup_totals", "rollup_route_totals"] {
             assert_eq!(rows(table).await, before, "{table}");
         }
         for table in ["rollup_sessions", "rollup_issues"] {
@@ -464,7 +481,7 @@ async fn months_hold_their_days_as_they_are() {
     let days = check_months(&monitor).await;
     assert_eq!((days.len(), days[0], days[22]), (23, 20_241_029, 20_241_120));
     let before: Vec<String> = monitor.admin.query(parts).fetch_one().await.unwrap();
-    assert_eq!(before.len(), 2 * 7, "each month is one part of each table");
+    assert_eq!(before.len(), 2 * 9, "each month is one part of each table");
     job.build(NEXT_DAY).await.unwrap();
     assert_eq!(monitor.admin.query(parts).fetch_one::<Vec<String>>().await.unwrap(), before, "nothing is copied for nothing");
 
@@ -507,15 +524,15 @@ async fn a_day_that_is_not_in_its_month_as_it_is_is_read_by_itself() {
         "INSERT INTO rollup_state SELECT * REPLACE (0 AS monthly, built + INTERVAL 1 SECOND AS built) FROM rollup_state FINAL WHERE day = '2024-11-18'",
     )
     .execute().await.unwrap();
-    for table in ["hours", "routes", "clients", "sessions"] {
-        let day = if table == "hours" { "toDate(hour)" } else { "day" };
+    for table in ["hours", "totals", "routes", "route_totals", "clients", "sessions"] {
+        let day = if matches!(table, "hours" | "totals") { "toDate(hour)" } else { "day" };
         let sql = format!("ALTER TABLE rollup_month_{table} DELETE WHERE {day} = '2024-11-18' SETTINGS mutations_sync = 2");
         monitor.admin.query(&sql).execute().await.unwrap();
     }
     assert_eq!(planned().await, all);
     // Of the others it is the only one that is read.
-    monitor.admin.query("TRUNCATE TABLE rollup_month_hours").execute().await.unwrap();
-    monitor.admin.query("TRUNCATE TABLE rollup_month_routes").execute().await.unwrap();
+    monitor.admin.query("TRUNCATE TABLE rollup_month_totals").execute().await.unwrap();
+    monitor.admin.query("TRUNCATE TABLE rollup_month_route_totals").execute().await.unwrap();
     assert_ne!(planned().await, all);
     job(&monitor).build(NEXT_DAY).await.unwrap();
     check_months(&monitor).await;
