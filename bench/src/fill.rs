@@ -172,6 +172,8 @@ impl Recipe {
         let (full, batches) = mpsc::channel::<Batch>(1);
         let batches = Arc::new(Mutex::new(batches));
         let writers: Vec<_> = (0..WRITERS).map(|_| tokio::spawn(write(sink.clone(), batches.clone()))).collect();
+        // Without writers nobody receives: then making ends, instead of waiting for ever.
+        drop(batches);
         let (recipe, making) = (self.clone(), bar.clone());
         let made = tokio::task::spawn_blocking(move || recipe.make(from, &full, &making)).await?;
         for writer in writers {

@@ -1,8 +1,8 @@
-//! SQL that outside text cannot get into: the text of a statement is made of literals of this program only (`'static`) and of numbers and
-//! times, everything else is bound as a parameter that the server reads as a value.
+//! SQL that outside text cannot get into: the text of a statement is made of literals of this program (`'static`) and of digits; every text
+//! from outside is bound as a parameter, which the server reads as a value.
 //!
-//! A server takes about a tenth of a millisecond to read a parameter or a function of a constant, and a question has dozens: numbers are
-//! written out, and what a column of days or times is compared with as the text that it is read from.
+//! A server takes about a tenth of a millisecond to read a parameter or a function of a constant, and a question has dozens: therefore
+//! numbers, days and times are written out, from their own types.
 
 use std::fmt::Write;
 
@@ -67,17 +67,23 @@ impl Sql {
         self
     }
 
-    /// Adds a value: a whole number as it is, of others a place holder (`{p3:String}`).
+    /// Adds a value: of a number its digits, of others a place holder (`{p3:String}`), the same one for the same value.
     pub(crate) fn bind(&mut self, value: Value) -> &mut Sql {
         // Writing to a `String` cannot fail.
-        let _ = match value {
+        let _ = match &value {
             Value::Integer(number) => write!(self.text, "{number}"),
             Value::Unsigned(number) => write!(self.text, "{number}"),
-            _ => write!(self.text, "{{p{}:{}}}", self.values.len(), value.kind()),
+            Value::Float(number) if number.is_finite() => write!(self.text, "{number:?}"),
+            _ => {
+                let known = self.values.iter().position(|known| *known == value);
+                let place = known.unwrap_or(self.values.len());
+                let written = write!(self.text, "{{p{place}:{}}}", value.kind());
+                if known.is_none() {
+                    self.values.push(value);
+                }
+                written
+            }
         };
-        if !matches!(value, Value::Integer(_) | Value::Unsigned(_)) {
-            self.values.push(value);
-        }
         self
     }
 
@@ -168,9 +174,21 @@ mod tests {
     fn values_are_referred_to_and_never_part_of_the_text() {
         let mut sql = Sql::new("SELECT ");
         sql.column(0).push(" WHERE a IN ").bind(Value::Texts(vec!["' OR 1=1 --".into()])).push(" AND b = ").bind(Value::Integer(5));
-        sql.push(" AND c = ").bind(Value::Text("x".into()));
-        assert_eq!(sql.text(), "SELECT c0 WHERE a IN {p0:Array(String)} AND b = 5 AND c = {p1:String}");
-        assert_eq!(sql.values.len(), 2);
+        sql.push(" AND c = ").bind(Value::Text("x".into())).push(" AND d = ").bind(Value::Float(f64::NAN));
+        sql.push(" AND e = ").bind(Value::Text("x".into())).push(" AND f = ").bind(Value::Ids(vec!["x".into()]));
+        assert_eq!(
+            sql.text(),
+            "SELECT c0 WHERE a IN {p0:Array(String)} AND b = 5 AND c = {p1:String} AND d = {p2:Float64} AND e = {p1:String} AND f = {p3:Array(UUID)}"
+        );
+        assert_eq!(sql.values.len(), 4);
+    }
+
+    #[test]
+    fn numbers_are_written_as_digits() {
+        let mut sql = Sql::new("");
+        sql.bind(Value::Integer(-5)).push(" ").bind(Value::Unsigned(u64::MAX)).push(" ").bind(Value::Float(0.1)).push(" ");
+        sql.bind(Value::Float(2_500.0)).push(" ").bind(Value::Float(1e21));
+        assert_eq!((sql.text(), sql.values.len()), ("-5 18446744073709551615 0.1 2500.0 1e21", 0));
     }
 
     #[test]

@@ -51,7 +51,7 @@ pub(super) struct Bucket {
     pub(super) count: f64,
 }
 
-/// What is in `[[buckets], [counts]]`.
+/// What is in `[[buckets], [counts]]`, in the order of the values.
 pub(super) fn buckets(lists: Cell) -> Vec<Bucket> {
     let Cell::Array(lists) = lists else { return Vec::new() };
     let mut lists = lists.into_iter().map(|list| if let Cell::Array(cells) = list { cells } else { Vec::new() });
@@ -61,7 +61,9 @@ pub(super) fn buckets(lists: Cell) -> Vec<Bucket> {
         let (lower, upper) = bucket::bounds(bucket)?;
         Some(Bucket { lower, upper, count: tidy(count, Shape::Number).as_f64()? })
     });
-    known.collect()
+    let mut known: Vec<Bucket> = known.collect();
+    known.sort_by(|a, b| a.lower.total_cmp(&b.lower));
+    known
 }
 
 /// `[[buckets], [counts]]` as `[[lower, upper, count], …]`.

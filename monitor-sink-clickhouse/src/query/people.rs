@@ -7,10 +7,10 @@ use monitor_core::{QueryError, query::Measure};
 use super::{
     filter::{From, condition, group, matching_any, operand, tenant},
     plan::{ALL_HOURS, Cover, Spread, masks, of_days},
-    raw::{Ask, Sample},
+    raw::{Ask, OF_DAY, OF_EVENT, Sample, Time},
 };
 use crate::{
-    calendar::DAY,
+    calendar::{DAY, HOUR},
     rollup::of_event,
     sql::{Sql, Value},
 };
@@ -49,7 +49,7 @@ pub(super) fn select(ask: &Ask<'_>, cover: &Cover, spread: Spread) -> Result<Sql
     }
     if !cover.rest.is_empty() {
         sql.push(" UNION ALL SELECT ");
-        ask.push_keys(&mut sql, "toUnixTimestamp64Milli(time)", group)?;
+        ask.push_keys(&mut sql, OF_EVENT, group)?;
         // What the rollup has columns for.
         sql.push("user_hash, ").push(of_event("known")).push(" AS known");
         if sessions {
@@ -60,7 +60,7 @@ pub(super) fn select(ask: &Ask<'_>, cover: &Cover, spread: Spread) -> Result<Sql
         ask.push_choice(&mut sql, operand)?;
     }
     sql.push(")");
-    ask.finish(&mut sql, true);
+    ask.finish(&mut sql);
     Ok(sql)
 }
 
@@ -75,7 +75,7 @@ fn rolled(
     // Within a day the hours tell the steps.
     let by_hour = ask.step.is_some_and(|step| !of_days(step, ask.zone));
     if ask.step.is_some() {
-        sql.push("WITH toUnixTimestamp(toDateTime(day, 'UTC')) * 1000 AS midnight");
+        sql.push("WITH ").push(OF_DAY.sql).push(" AS midnight");
     }
     if by_hour {
         sql.push(", arrayJoin(bitPositionsToArray(");
@@ -83,7 +83,8 @@ fn rolled(
         sql.push(")) AS hour");
     }
     sql.push(" SELECT ");
-    ask.push_keys(sql, if by_hour { "(midnight + hour * 3600000)" } else { "midnight" }, group)?;
+    let time = if by_hour { Time { sql: "(midnight + hour * 3600000)", grain: HOUR } } else { Time { sql: "midnight", grain: DAY } };
+    ask.push_keys(sql, time, group)?;
     columns(sql);
     tenant(sql, table, ask.selection.scope, ask.selection.project)?;
     within(sql, ranges);

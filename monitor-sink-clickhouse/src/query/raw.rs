@@ -18,6 +18,7 @@ use super::{
     values::banded,
 };
 use crate::{
+    calendar::{DAY, HOUR},
     rollup::{band, bucket, of_event},
     sql::{Sql, Value},
 };
@@ -105,9 +106,9 @@ impl Ask<'_> {
     }
 
     /// ` GROUP BY …`, `ORDER BY …`, `LIMIT …` by the names of the columns.
-    pub(super) fn finish(&self, sql: &mut Sql, grouped: bool) {
+    pub(super) fn finish(&self, sql: &mut Sql) {
         let keys = self.keys();
-        if grouped && keys > 0 {
+        if keys > 0 {
             sql.push(" GROUP BY ");
             list(sql, 0..keys);
         }
@@ -122,11 +123,11 @@ impl Ask<'_> {
         sql.push(" LIMIT ").bind(Value::Integer(self.limit.into()));
     }
 
-    /// The columns of time (of an expression, ms) and groups, each with its name and a comma.
+    /// The columns of time and groups, each with its name and a comma.
     pub(super) fn push_keys(
         &self,
         sql: &mut Sql,
-        time: &'static str,
+        time: Time,
         group: fn(&mut Sql, &Field) -> Result<(), QueryError>,
     ) -> Result<(), QueryError> {
         let mut column = 0;
@@ -188,10 +189,32 @@ impl Ask<'_> {
     }
 }
 
-/// The beginning of the step in which a time (an expression, ms) lies.
-pub(super) fn step_of(sql: &mut Sql, time: &'static str, step: i64, zone: i64) {
-    sql.push(time).push(" - positiveModulo(").push(time).push(" + ").bind(Value::Integer(zone));
-    sql.push(", ").bind(Value::Integer(step)).push(")");
+/// A time of a row: an expression, ms as `Int64`.
+#[derive(Clone, Copy)]
+pub(super) struct Time {
+    pub(super) sql: &'static str,
+    /// It is a multiple of this, ms.
+    pub(super) grain: i64,
+}
+
+/// Of an event.
+pub(super) const OF_EVENT: Time = Time { sql: "toUnixTimestamp64Milli(time)", grain: 1 };
+/// Of a row about an hour.
+pub(super) const OF_HOUR: Time = Time { sql: "toInt64(hour) * 1000", grain: HOUR };
+/// Of a row about a day.
+pub(super) const OF_DAY: Time = Time { sql: "toInt64(day) * 86400000", grain: DAY };
+
+/// The beginning of the step in which a time lies.
+pub(super) fn step_of(sql: &mut Sql, time: Time, step: i64, zone: i64) {
+    let (number, whole) = (Value::Integer, Value::Integer(step));
+    if time.grain % step == 0 && zone % step == 0 {
+        sql.push(time.sql);
+    } else if zone == 0 {
+        sql.push("intDiv(").push(time.sql).push(", ").bind(number(step)).push(") * ").bind(whole);
+    } else {
+        // Of a time before the first step of 1970, too.
+        sql.push(time.sql).push(" - positiveModulo(").push(time.sql).push(" + ").bind(number(zone)).push(", ").bind(whole).push(")");
+    }
 }
 
 pub(super) fn list(sql: &mut Sql, columns: Range<usize>) {
@@ -213,7 +236,7 @@ pub(super) fn select(ask: &Ask<'_>, cover: Option<&Cover>) -> Result<Sql, QueryE
     sql.push(" SELECT ");
     let keys = ask.keys();
     match cover {
-        None => ask.push_keys(&mut sql, TIME, group)?,
+        None => ask.push_keys(&mut sql, OF_EVENT, group)?,
         Some(_) => (0..keys).for_each(|key| _ = sql.column(key).push(", ")),
     }
     for (n, measure) in ask.measures.iter().enumerate() {
@@ -240,18 +263,15 @@ pub(super) fn select(ask: &Ask<'_>, cover: Option<&Cover>) -> Result<Sql, QueryE
         }
         Some(cover) => sampled(&mut sql, ask, cover)?,
     }
-    ask.finish(&mut sql, true);
+    ask.finish(&mut sql);
     Ok(sql)
 }
-
-/// The time of an event, ms.
-const TIME: &str = "toUnixTimestamp64Milli(time)";
 
 /// ` FROM (…)`: groups and the columns that the measures need.
 fn sampled(sql: &mut Sql, ask: &Ask<'_>, cover: &Cover) -> Result<(), QueryError> {
     for (n, (table, ranges)) in cover.of_sample().enumerate() {
         sql.push(if n == 0 { " FROM (SELECT " } else { " UNION ALL SELECT " });
-        ask.push_keys(sql, TIME, group)?;
+        ask.push_keys(sql, OF_EVENT, group)?;
         sql.push("user_hash, weight");
         let needed = NEEDED.iter().filter(|(_, needs)| ask.measures.iter().any(|measure| needs(measure)));
         needed.for_each(|(column, _)| push_column(sql.push(", "), table, column));

@@ -17,7 +17,7 @@ use super::{
     filter::{From, Selection, happening as conditions, matching_in, tenant},
     people::within,
     plan::{self, Cover, tables},
-    raw::{Sample, step_of},
+    raw::{OF_DAY, OF_EVENT, Sample, step_of},
 };
 use crate::{
     connection::Answer,
@@ -75,7 +75,7 @@ fn select(
     for (table, ranges) in visits.into_iter().flat_map(|cover| cover.sources(From::Sessions)) {
         sql.push(begin);
         begin = " UNION ALL SELECT user_hash, ";
-        step_of(&mut sql, "(toUnixTimestamp(toDateTime(day, 'UTC')) * 1000)", length, monday(query.period));
+        step_of(&mut sql, OF_DAY, length, monday(query.period));
         sql.push(" AS period");
         for (happening, name) in [(&query.first, " AS first"), (&query.again, " AS again")] {
             sql.push(", 1");
@@ -94,7 +94,7 @@ fn select(
     for (table, ranges) in events {
         sql.push(begin);
         begin = " UNION ALL SELECT user_hash, ";
-        step_of(&mut sql, "toUnixTimestamp64Milli(time)", length, monday(query.period));
+        step_of(&mut sql, OF_EVENT, length, monday(query.period));
         sql.push(" AS period, 1");
         conditions(&mut sql, &query.first.kinds, &query.first.filters)?;
         sql.push(" AS first, 1");

@@ -25,7 +25,7 @@ use super::{
     answer::{Bucket, buckets},
     filter::{From, group, happening, matching_any, operand, tenant},
     plan::{Cover, Cube},
-    raw::{Ask, list},
+    raw::{Ask, OF_DAY, OF_EVENT, OF_HOUR, list},
 };
 use crate::{
     calendar::HOUR,
@@ -66,48 +66,45 @@ pub(super) fn select(ask: &Ask<'_>, cube: Cube, cover: &Cover) -> Result<Sql, Qu
     let keys = ask.keys();
     let buckets = ask.measures.iter().any(|measure| distributed(measure));
     let percentiles = ask.measures.iter().any(|measure| level(measure).is_some());
-    let mut sql = Sql::new("SELECT ");
+    let mut sql = Sql::new("WITH ");
+    if buckets {
+        if ask.measures.iter().any(|measure| distributed(measure)) {
+            sql.push("groupArrayIf((bucket, c_), bucket != -32768 AND c_ > 0) AS h, h.1 AS hb, h.2 AS hc, ");
+        }
+        push_sums(&mut sql, ask, Sums::Added);
+    } else {
+        push_sums(&mut sql, ask, Sums::OfGroups);
+    }
+    sql.push(" SELECT ");
     keys_of(&mut sql, keys);
     for (n, measure) in ask.measures.iter().enumerate() {
         push_measure(&mut sql, n, measure, ask)?;
         sql.push(" AS ").column(keys + n).push(", ");
     }
-    sql.push(if percentiles { "(hb, hc)" } else { "1" }).push(" FROM (SELECT ");
-    keys_of(&mut sql, keys);
+    sql.push(if percentiles { "(hb, hc)" } else { "1" }).push(" FROM (");
     if buckets {
-        sql.push("arraySort(groupArrayIf((bucket, c_), bucket != -32768 AND c_ > 0)) AS h, h.1 AS hb, h.2 AS hc, ");
-        // All values of a group are in its buckets.
-        sql.push("arraySum(hc) AS n, ");
-        push_sums(&mut sql, ask, Sums::Added);
-        sql.push(" FROM (SELECT ");
+        sql.push("SELECT ");
         keys_of(&mut sql, keys);
         sql.push("bucket, ");
         push_sums(&mut sql, ask, Sums::OfBuckets);
-    } else {
-        push_sums(&mut sql, ask, Sums::OfGroups);
+        sql.push(" FROM (");
     }
-    sql.push(" FROM (");
     rolled(&mut sql, ask, cube, cover)?;
     if !cover.rest.is_empty() {
         sql.push(" UNION ALL ");
         rest(&mut sql, ask, &cover.rest)?;
     }
-    sql.push(")");
     if buckets {
-        sql.push(" GROUP BY ");
+        sql.push(") GROUP BY ");
         keys_of(&mut sql, keys);
-        sql.push("bucket)");
-    }
-    if keys > 0 {
-        sql.push(" GROUP BY ");
-        list(&mut sql, 0..keys);
+        sql.push("bucket");
     }
     sql.push(")");
     // Nothing found has no groups, but without groups it is a row all the same.
     match ordered_by_percentile(ask) {
-        None => ask.finish(&mut sql, false),
+        None => ask.finish(&mut sql),
         // One more than a server may answer: it says that it is too much, instead of leaving some out.
-        Some(_) => Ask { order: None, limit: MOST_ROWS + 2, ..ask.clone() }.finish(&mut sql, false),
+        Some(_) => Ask { order: None, limit: MOST_ROWS + 2, ..ask.clone() }.finish(&mut sql),
     }
     Ok(sql)
 }
@@ -180,6 +177,9 @@ fn push_sums(sql: &mut Sql, ask: &Ask<'_>, sums: Sums) {
         }
     }
     // Where there are buckets, they tell how many values there are.
+    if sums == Sums::Added && ask.measures.iter().any(|measure| matches!(measure, Measure::Sum | Measure::Avg | Measure::Apdex(_))) {
+        sql.push("sumIf(c_, bucket != -32768) AS n, ");
+    }
     for need in needs(ask).filter(|need| need.name != VALUES || sums == Sums::OfGroups) {
         push_sum(sql, sums, need.again, (need.name, None), |sql| {
             sql.push(need.sum);
@@ -295,7 +295,7 @@ fn rolled(sql: &mut Sql, ask: &Ask<'_>, cube: Cube, cover: &Cover) -> Result<(),
 fn rolled_in(sql: &mut Sql, ask: &Ask<'_>, cube: Cube, table: From, ranges: &[Range<i64>]) -> Result<(), QueryError> {
     sql.push("SELECT ");
     let by_hour = cube.grain() == HOUR;
-    let time = if by_hour { "toUnixTimestamp(hour) * 1000" } else { "toUnixTimestamp(toDateTime(day, 'UTC')) * 1000" };
+    let time = if by_hour { OF_HOUR } else { OF_DAY };
     ask.push_keys(sql, time, group)?;
     for column in columns(ask) {
         sql.push(column).push(", ");
@@ -318,7 +318,7 @@ fn rolled_in(sql: &mut Sql, ask: &Ask<'_>, cube: Cube, table: From, ranges: &[Ra
 
 fn rest(sql: &mut Sql, ask: &Ask<'_>, ranges: &[Range<i64>]) -> Result<(), QueryError> {
     sql.push("SELECT ");
-    ask.push_keys(sql, "toUnixTimestamp64Milli(time)", group)?;
+    ask.push_keys(sql, OF_EVENT, group)?;
     for column in columns(ask) {
         match column {
             "bucket" => _ = sql.push(bucket::SQL),

@@ -245,10 +245,24 @@ fn measures(sql: &mut Sql) {
 
 /// Rating as a web vital: 1 is good, 2 needs improvement, 3 is poor, 0 is all that has no rating.
 pub(crate) fn band(sql: &mut Sql) {
-    sql.push("toUInt8(multiIf(kind != 'vital' OR NOT isFinite(value), 0");
-    for &(name, good, poor) in VITAL_BANDS {
-        sql.push(", name = ").bind(Value::Text(name.into()));
-        sql.push(", 1 + (value > ").bind(Value::Float(good)).push(") + (value > ").bind(Value::Float(poor)).push(")");
-    }
+    let names = |sql: &mut Sql| {
+        for (n, (name, ..)) in VITAL_BANDS.iter().enumerate() {
+            sql.push(if n == 0 { "['" } else { ", '" }).push(name).push("'");
+        }
+        sql.push("]");
+    };
+    let above = |sql: &mut Sql, bound: fn(&(&str, f64, f64)) -> f64| {
+        sql.push(" + (value > transform(name, ");
+        names(sql);
+        for (n, vital) in VITAL_BANDS.iter().enumerate() {
+            sql.push(if n == 0 { ", [" } else { ", " }).bind(Value::Float(bound(vital)));
+        }
+        sql.push("], 0.))");
+    };
+    sql.push("toUInt8(if(kind = 'vital' AND isFinite(value) AND name IN ");
+    names(sql);
+    sql.push(", 1");
+    above(sql, |vital| vital.1);
+    above(sql, |vital| vital.2);
     sql.push(", 0))");
 }
