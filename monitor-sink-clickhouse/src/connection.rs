@@ -142,8 +142,8 @@ impl Connection {
         Ok(client.with_setting("insert_distributed_sync", "1"))
     }
 
-    /// A client for questions. It cannot write, and the server ends what grows too expensive.
-    pub(crate) async fn reader(&self) -> Result<Client> {
+    /// A client for questions. It cannot write, and the server ends what grows too expensive. `threads`: most threads for one.
+    pub(crate) async fn reader(&self, threads: Option<u32>) -> Result<Client> {
         // A read-only user may not set anything: its limits are part of its profile.
         if let Some(reader) = &self.reader {
             return self.at_endpoint(reader).await;
@@ -163,6 +163,7 @@ impl Connection {
             ("output_format_parallel_formatting", 0),
         ];
         let client = self.at_endpoint(&self.writer).await?;
+        let client = threads.into_iter().fold(client, |client, threads| client.with_setting("max_threads", threads.to_string()));
         Ok(limits.into_iter().fold(client, |client, (name, value)| client.with_setting(name, value.to_string())))
     }
 
@@ -221,9 +222,9 @@ mod tests {
 
     #[tokio::test]
     async fn questions_are_read_only_and_limited() {
-        let reader = connection(Options::default()).reader().await.unwrap();
-        let settings = ["readonly", "max_execution_time", "max_rows_to_read", "max_result_bytes", "use_query_cache"];
-        assert_eq!(settings.map(|name| reader.get_setting(name).unwrap()), ["1", "30", "2000000000", "67108864", "0"]);
+        let reader = connection(Options::default()).reader(Some(1)).await.unwrap();
+        let settings = ["readonly", "max_execution_time", "max_rows_to_read", "max_result_bytes", "use_query_cache", "max_threads"];
+        assert_eq!(settings.map(|name| reader.get_setting(name).unwrap()), ["1", "30", "2000000000", "67108864", "0", "1"]);
         let writer = connection(Options::default()).writer().await.unwrap();
         assert_eq!((writer.get_setting("readonly"), writer.get_setting("max_execution_time")), (None, Some("30")));
     }
@@ -231,7 +232,9 @@ mod tests {
     #[tokio::test]
     async fn a_reader_of_its_own_sets_nothing() {
         let options = Options { reader: Some(("reader".into(), crate::config::Secret::new("x"))), ..Options::default() };
-        let reader = connection(options).reader().await.unwrap();
-        assert!(["readonly", "max_execution_time", "max_rows_to_read"].iter().all(|name| reader.get_setting(name).is_none()));
+        let reader = connection(options).reader(Some(1)).await.unwrap();
+        assert!(
+            ["readonly", "max_execution_time", "max_rows_to_read", "max_threads"].iter().all(|name| reader.get_setting(name).is_none())
+        );
     }
 }

@@ -82,9 +82,18 @@ impl ClickHouseStore {
     }
 
     async fn ask<Row: serde::de::DeserializeOwned>(&self, sql: &Sql) -> Result<Answer<Row>, QueryError> {
+        self.ask_threads(sql, None).await
+    }
+
+    /// The server takes one thread for it, if its user may decide about that.
+    async fn ask_one_thread<Row: serde::de::DeserializeOwned>(&self, sql: &Sql) -> Result<Answer<Row>, QueryError> {
+        self.ask_threads(sql, Some(1)).await
+    }
+
+    async fn ask_threads<Row: serde::de::DeserializeOwned>(&self, sql: &Sql, threads: Option<u32>) -> Result<Answer<Row>, QueryError> {
         let answer = async {
             self.schema.ensure().await?;
-            self.connection.ask(&self.connection.reader().await?, sql).await
+            self.connection.ask(&self.connection.reader(threads).await?, sql).await
         };
         answer.await.map_err(|error| self.judge(error))
     }

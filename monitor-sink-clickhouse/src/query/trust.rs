@@ -20,8 +20,10 @@ use super::{
     values,
 };
 
-/// The error of visitors and sessions above which a larger sample is asked for.
-pub(super) const TOLERABLE: f64 = 0.02;
+/// The error of visitors and sessions above which a larger sample is asked for. A figure is read, a course over time looked at.
+pub(super) fn tolerable(is_course: bool) -> f64 {
+    if is_course { 0.03 } else { 0.02 }
+}
 
 /// The error of an answer as the server sent it.
 pub(super) fn error(ask: &Ask<'_>, source: &Source, rows: &[Vec<Cell>]) -> f64 {
