@@ -111,8 +111,9 @@ test-dashboard: monitor-http/dashboard/dist/.built browser
 test-rust: assets engine packages kafka
 	cargo test --locked --workspace --all-features
 
-test-e2e: assets engine browser tests/e2e/node_modules/.installed
+test-e2e: assets engine browser packages tests/e2e/node_modules/.installed
 	cargo build --locked --example quickstart
+	cargo build --locked -p monitor-bench --bin loadgen
 	cd tests/e2e && npm test --silent
 
 test-faults: assets engine packages

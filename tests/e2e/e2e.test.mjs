@@ -1,62 +1,31 @@
 // The whole road: a real browser does each thing once on the demo page and leaves at once; then the query API returns
 // exactly those events, once each, and the dashboard shows them.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
+import { mkdirSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { chromium } from 'playwright-core';
+import { root, startBrowser, startService } from './service.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
-const root = resolve(here, '../..');
-const receiver = process.env.MONITOR_QUICKSTART ?? join(root, 'target/debug/examples/quickstart');
-const flags = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
 
 let base;
 let shop;
-let server;
+let ask;
+let service;
 let browser;
-let data;
-
-const freeAddress = () => new Promise((done) => {
-  const probe = createServer().listen(0, '127.0.0.1', () => {
-    const { port } = probe.address();
-    probe.close(() => done(`127.0.0.1:${port}`));
-  });
-});
 
 before(async () => {
-  data = mkdtempSync(join(tmpdir(), 'monitor-e2e-'));
-  const [listen, shopListen, internal] = await Promise.all([freeAddress(), freeAddress(), freeAddress()]);
-  base = `http://${listen}`;
-  shop = `http://${shopListen}/shop/`;
-  const args = ['--listen', listen, '--shop', shopListen, '--internal', internal, '--data', data];
-  server = spawn(receiver, args, { stdio: ['ignore', 'pipe', 'inherit'] });
-  await new Promise((ready, failed) => {
-    server.once('exit', (code) => failed(new Error(`the receiver ended with ${code}`)));
-    server.stdout.on('data', (text) => { if (String(text).includes('ready')) ready(); });
-  });
-  browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: flags });
+  // The store is empty: what the tests find in it is what they did.
+  service = await startService();
+  ({ base, shop, ask } = service);
+  browser = await startBrowser();
 });
 
 after(async () => {
   await browser?.close();
-  if (server && server.exitCode === null) {
-    const ended = new Promise((done) => server.once('exit', done));
-    server.kill('SIGTERM');
-    assert.equal(await ended, 0, 'the receiver ends with 0 after SIGTERM');
-  }
-  if (data) rmSync(data, { recursive: true, force: true });
+  await service?.stop();
 });
-
-const ask = async (path, question) => {
-  const answer = await fetch(`${base}${path}`, { method: 'POST', body: JSON.stringify(question), headers: { 'content-type': 'application/json' } });
-  assert.equal(answer.status, 200, await answer.clone().text());
-  return answer.json();
-};
 
 const events = async () => {
   const now = Date.now();

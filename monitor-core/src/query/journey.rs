@@ -208,7 +208,7 @@ impl Period {
 
 impl PathQuery {
     /// Names of the answer's columns, in order.
-    pub const COLUMNS: [&str; 4] = ["step", "source", "target", "count"];
+    pub const COLUMNS: [&str; 5] = ["step", "source", "target", "count", "share"];
 
     /// Checks what the types cannot.
     pub fn validate(&self) -> Result<(), String> {

@@ -94,6 +94,9 @@ export function runPaths(events, { start, depth = 4, limit = 20, ...query }) {
       counts[step].set(key, (counts[step].get(key) ?? 0) + 1);
     }
   }
-  const rows = counts.flatMap((passages, step) => [...passages].sort(([, a], [, b]) => b - a).slice(0, limit).map(([key, count]) => [step + 1, ...JSON.parse(key), count]));
-  return { columns: ['step', 'source', 'target', 'count'], rows, stats: stats(chosen.length) };
+  const rows = counts.flatMap((passages, step) => {
+    const all = [...passages.values()].reduce((sum, count) => sum + count, 0);
+    return [...passages].sort(([, a], [, b]) => b - a).slice(0, limit).map(([key, count]) => [step + 1, ...JSON.parse(key), count, count / all]);
+  });
+  return { columns: ['step', 'source', 'target', 'count', 'share'], rows, stats: stats(chosen.length) };
 }

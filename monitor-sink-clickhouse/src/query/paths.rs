@@ -8,7 +8,7 @@ use serde_json::Value as Cell;
 
 use super::{
     ClickHouseStore,
-    answer::{Shape, count, tidy},
+    answer::{Shape, count, share, tidy},
     counted,
     filter::{Selection, matching_in},
     plan::{self, Cover, tables},
@@ -29,10 +29,10 @@ pub(super) async fn answer(store: &ClickHouseStore, scope: &Scope, query: &PathQ
     let answer: Answer<Vec<Cell>> = store.ask(&select(query, &selection, sample, cover.as_ref())?).await?;
     let most = answer.data.iter().map(|row| count(row.get(3))).max().unwrap_or(0);
     let rows = answer.data.into_iter().map(|row| {
-        let sessions = count(row.get(3)) * sample.0;
+        let (sessions, of) = (count(row.get(3)), count(row.get(4)));
         let shapes = [Shape::Number, Shape::Text, Shape::Text];
         let passage = row.into_iter().zip(shapes).map(|(cell, shape)| tidy(cell, shape));
-        passage.chain([Cell::from(sessions)]).collect()
+        passage.chain([Cell::from(sessions * sample.0), share(sessions, of)]).collect()
     });
     let rows = rows.collect();
     let source = if cover.is_some() { Source::Rollup } else { Source::Events };
@@ -40,10 +40,11 @@ pub(super) async fn answer(store: &ClickHouseStore, scope: &Scope, query: &PathQ
     Ok(Table { columns: PathQuery::COLUMNS.map(str::to_owned).to_vec(), rows, previous: None, stats })
 }
 
-/// Rows of step, source, target and sessions.
+/// Rows of step, source, target, sessions, and how many sessions have the step.
 fn select(query: &PathQuery, selection: &Selection<'_>, sample: Sample, cover: Option<&Cover>) -> Result<Sql, QueryError> {
     let mut sql = Sql::new(
-        "SELECT step, way[step] AS source, if(step < length(way), toNullable(way[step + 1]), NULL) AS target, count() AS sessions",
+        "SELECT step, way[step] AS source, if(step < length(way), toNullable(way[step + 1]), NULL) AS target, count() AS sessions, \
+        sum(sessions) OVER (PARTITION BY step)",
     );
     sql.push(" FROM (SELECT arraySlice(routes, ");
     match &query.start {

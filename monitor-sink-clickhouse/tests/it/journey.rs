@@ -147,19 +147,22 @@ async fn paths_follow_the_pages_of_a_session() {
     };
     let table = ask(json!({"depth": 2})).await;
     assert_eq!(table.columns, PathQuery::COLUMNS);
-    let row = |step: u64, source: &str, target: Option<&str>, count: u64| vec![json!(step), json!(source), json!(target), json!(count)];
+    let row = |step: u64, source: &str, target: Option<&str>, count: u64, of: f64| {
+        vec![json!(step), json!(source), json!(target), json!(count), json!(count as f64 / of)]
+    };
     assert_eq!(
         table.rows,
         [
-            row(1, "/", Some("/list"), 2),
-            row(1, "/news", Some("/"), 1),
-            row(2, "/", Some("/item"), 1),
-            row(2, "/list", Some("/item"), 1),
-            row(2, "/list", None, 1),
+            row(1, "/", Some("/list"), 2, 3.0),
+            row(1, "/news", Some("/"), 1, 3.0),
+            row(2, "/", Some("/item"), 1, 3.0),
+            row(2, "/list", Some("/item"), 1, 3.0),
+            row(2, "/list", None, 1, 3.0),
         ]
     );
     let from_home = ask(json!({"start": "/", "limit": 1})).await;
-    assert_eq!(from_home.rows, [row(1, "/", Some("/list"), 2), row(2, "/item", None, 1), row(3, "/item", None, 1)]);
+    // A share is of all sessions that got there, also of those whose passages are not listed.
+    assert_eq!(from_home.rows, [row(1, "/", Some("/list"), 2, 3.0), row(2, "/item", None, 1, 3.0), row(3, "/item", None, 1, 1.0)]);
 }
 
 #[tokio::test]

@@ -126,6 +126,8 @@ export const formatDateTimeFull = dates({
 });
 export const formatTime = dates({ hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' });
 export const formatDate = dates({ year: 'numeric', month: 'short', day: 'numeric' });
+/** A day of UTC: where the viewer is, it begins at another hour and perhaps on another date. */
+export const formatDayOfUtc = dates({ month: 'short', day: 'numeric', timeZone: 'UTC' });
 const hourMinute = dates({ hour: '2-digit', minute: '2-digit', hourCycle: 'h23' });
 const dayOnly = dates({ month: 'short', day: 'numeric' });
 const dayHour = dates({ month: 'short', day: 'numeric', hour: '2-digit', minute: '2-digit', hourCycle: 'h23' });

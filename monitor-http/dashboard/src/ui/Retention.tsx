@@ -1,7 +1,7 @@
 import { retention } from '../api/queries/behaviour.ts';
 import { countOf, groupedBy, numberOf, type Row } from '../api/table.ts';
 import { t } from '../i18n/behaviour.ts';
-import { formatCount, formatPercent, formatStep } from '../lib/format.ts';
+import { formatCount, formatDayOfUtc, formatPercent } from '../lib/format.ts';
 import { useQuery } from '../state/use-query.ts';
 import { Card, Empty, Loaded, Segments, Skeleton } from './bits.tsx';
 
@@ -38,7 +38,7 @@ function Cohorts({ rows, period, until }: { rows: Row[]; period: Period; until: 
           <tbody>
             {cohorts.map(({ start, periods: found }) => (
               <tr key={start}>
-                <th scope="row">{formatStep(start, LENGTH[period])}</th>
+                <th scope="row">{formatDayOfUtc(start)}</th>
                 <td class="num">{formatCount(countOf(found.get(0), 'count'))}</td>
                 {periods.map((n) => {
                   // What lies ahead is unknown, not zero.
