@@ -44,7 +44,7 @@ export async function open(browser, base, hash, { timezoneId = 'UTC' } = {}) {
 export const settled = (page) => page.waitForFunction(() => document.querySelector('.loaded') && !document.querySelector('.skeleton, .stale, [aria-busy="true"]'));
 
 /** Turns every chart into the table of its numbers. */
-export async function showTables(page) {
+async function showTables(page) {
   const buttons = page.locator('.chart-card button[title="Show as table"]');
   for (let left = await buttons.count(); left > 0; left -= 1) await buttons.first().click();
 }

@@ -1,5 +1,4 @@
--- What an hour holds over all releases and devices, for questions that tell neither apart: a fifth of the rows of rollup_hours or fewer.
--- Added up from those; the measures are the same.
+-- What an hour holds over all releases and devices, for questions that tell neither apart. Added up from rollup_hours; the measures are the same.
 CREATE TABLE IF NOT EXISTS rollup_totals
 (
     project LowCardinality(String) CODEC(ZSTD(1)),

@@ -143,7 +143,17 @@ pub(super) struct Question<'a> {
 }
 
 impl Cube {
-    /// What it tells apart.
+    const ALL: [Cube; 6] = [Cube::Totals, Cube::Hours, Cube::RouteTotals, Cube::Routes, Cube::Clients, Cube::Targets];
+
+    /// The times it tells apart, ms.
+    pub(super) fn grain(self) -> i64 {
+        match self {
+            Cube::Totals | Cube::Hours => HOUR,
+            Cube::RouteTotals | Cube::Routes | Cube::Clients | Cube::Targets => DAY,
+        }
+    }
+
+    /// What else it tells apart.
     fn holds(self, field: &Field) -> bool {
         use Field::{Browser, Connection, Country, Device, Environment, Failure, Kind, Method, Name, Os, Release, Route, Status, Target};
         match self {
@@ -154,18 +164,6 @@ impl Cube {
             Cube::Routes => matches!(field, Device | Release | Route),
             Cube::Clients => matches!(field, Device | Country | Browser | Os | Connection),
             Cube::Targets => matches!(field, Target | Method | Status | Failure),
-        }
-    }
-}
-
-impl Cube {
-    const ALL: [Cube; 6] = [Cube::Totals, Cube::Hours, Cube::RouteTotals, Cube::Routes, Cube::Clients, Cube::Targets];
-
-    /// The times it tells apart, ms.
-    pub(super) fn grain(self) -> i64 {
-        match self {
-            Cube::Totals | Cube::Hours => HOUR,
-            Cube::RouteTotals | Cube::Routes | Cube::Clients | Cube::Targets => DAY,
         }
     }
 }
