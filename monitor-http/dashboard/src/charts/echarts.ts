@@ -90,7 +90,7 @@ function optionOf(spec: ChartSpec, palette: Palette, width: number) {
       ...(series.kind === 'bar'
         ? { type: 'bar', barMaxWidth: 18, barCategoryGap: '24%', ...(series.stack ? { stack: series.stack } : {}) }
         : {
-            type: 'line', symbol: 'circle', symbolSize: 5, showSymbol: isolated(series.values), connectNulls: false,
+            type: 'line', symbol: 'circle', symbolSize: 5, showSymbol: isolated(series.values), showAllSymbol: true, connectNulls: false,
             lineStyle: { width: series.dashed ? 1.5 : 2, type: series.dashed ? 'dashed' : 'solid' }, z: series.dashed ? 1 : 2, ...(series.stack ? { stack: series.stack } : {}),
             ...(series.kind === 'area' ? { areaStyle: { opacity: series.stack ? 0.7 : 0.14 } } : {}),
           }),
@@ -134,7 +134,7 @@ function counts(panel: Panel): boolean {
   return panel.format(1) === '1';
 }
 
-/** A point between two gaps has no line, so it needs a symbol. */
+/** A point between two gaps has no line, so it needs a symbol, also where the axis has no room for a label. */
 function isolated(values: readonly (number | null)[]): boolean {
   return values.some((value, index) => value !== null && (values[index - 1] ?? null) === null && (values[index + 1] ?? null) === null);
 }
