@@ -22,7 +22,7 @@ pub(crate) struct Sql {
     values: Vec<Value>,
 }
 
-/// A bound value; the variant decides its type in SQL.
+/// A value; the variant decides its type in SQL where it is bound.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub(crate) enum Value {
