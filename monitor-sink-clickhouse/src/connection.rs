@@ -161,6 +161,10 @@ impl Connection {
             ("output_format_json_quote_denormals", 0),
             // Some threads are waked for it, which costs more than they save: an answer is short.
             ("output_format_parallel_formatting", 0),
+            // The third question of a kind would wait while its expressions become machine code, for longer than that ever saves.
+            ("compile_expressions", 0),
+            ("compile_aggregate_expressions", 0),
+            ("compile_sort_description", 0),
         ];
         let client = self.at_endpoint(&self.writer).await?;
         let client = threads.into_iter().fold(client, |client, threads| client.with_setting("max_threads", threads.to_string()));
