@@ -67,19 +67,22 @@ impl Format {
 
     /// A table.
     pub(crate) fn table(self, table: &Table) -> Result<Response<Body>, Refusal> {
-        let (periods, previous) = match &table.previous {
-            Some(rows) => (["current", "previous"], rows.as_slice()),
-            None => ([""; 2], [].as_slice()),
-        };
-        let rows = || table.rows.iter().map(|row| (periods[0], row)).chain(previous.iter().map(|row| (periods[1], row)));
+        let compared = table.previous.is_some();
+        let parts = [
+            ("current", Some(&table.rows)),
+            ("current", table.totals.as_ref()),
+            ("previous", table.previous.as_ref()),
+            ("previous", table.previous_totals.as_ref()),
+        ];
+        let rows = || parts.into_iter().flat_map(|(period, rows)| rows.into_iter().flatten().map(move |row| (period, row)));
         let text = match self {
             Format::Json => return Ok(answer::ok_json(table)),
             Format::Csv => {
                 let mut csv = Csv::new();
-                let period = table.previous.is_some().then_some(PERIOD);
+                let period = compared.then_some(PERIOD);
                 csv.row(table.columns.iter().map(|column| safe(Cow::Borrowed(column))).chain(period.map(Cow::Borrowed)))?;
                 for (period, row) in rows() {
-                    let period = table.previous.is_some().then_some(Cow::Borrowed(period));
+                    let period = compared.then_some(Cow::Borrowed(period));
                     csv.row(row.iter().map(cell).chain(period))?;
                 }
                 csv.finish()?
@@ -87,7 +90,7 @@ impl Format {
             Format::Lines => {
                 let mut text = Vec::new();
                 for (period, row) in rows() {
-                    write_line(&mut text, &Row { columns: &table.columns, cells: row, period })?;
+                    write_line(&mut text, &Row { columns: &table.columns, cells: row, period: compared.then_some(period) })?;
                 }
                 text.into()
             }
@@ -151,7 +154,7 @@ pub(crate) fn write_line(text: &mut Vec<u8>, line: &impl Serialize) -> Result<()
 struct Row<'a> {
     columns: &'a [String],
     cells: &'a [Value],
-    period: &'a str,
+    period: Option<&'a str>,
 }
 
 impl Serialize for Row<'_> {
@@ -160,8 +163,8 @@ impl Serialize for Row<'_> {
         for (column, cell) in self.columns.iter().zip(self.cells) {
             map.serialize_entry(column, cell)?;
         }
-        if !self.period.is_empty() {
-            map.serialize_entry(PERIOD, self.period)?;
+        if let Some(period) = self.period {
+            map.serialize_entry(PERIOD, period)?;
         }
         map.end()
     }

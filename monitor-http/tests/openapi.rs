@@ -131,6 +131,7 @@ fn schemas() -> Value {
             ("order_by", json!({"anyOf": [named("OrderBy"), {"type": "null"}]})),
             ("limit", limit(1_000)),
             ("top", json!({"anyOf": [named("Top"), {"type": "null"}]})),
+            ("totals", flag("Asks the same of the whole range, too: the groups without steps. Needs `step`.")),
             ("compare", flag("Asks the same of the period before, of the same length.")),
             exact(),
         ]),
@@ -185,7 +186,9 @@ fn schemas() -> Value {
         "Table": object(&["columns", "rows", "stats"], &[
             ("columns", list(json!({"type": "string"}))),
             ("rows", list(list(named("Cell")))),
+            ("totals", list(list(named("Cell")))),
             ("previous", list(list(named("Cell")))),
+            ("previous_totals", list(list(named("Cell")))),
             ("stats", named("Stats")),
         ]),
         "Stats": object(&["elapsed_ms", "rows_read", "source", "sample", "error"], &[
@@ -512,7 +515,9 @@ fn schemas_have_the_members_of_the_types() {
         schemas()["Stats"]["properties"].as_object().unwrap().keys().collect::<Vec<_>>(),
         stats.as_object().unwrap().keys().collect::<Vec<_>>()
     );
-    let table = serde_json::to_value(Table { previous: Some(vec![]), ..Table::default() }).unwrap();
+    let rows = Some(vec![]);
+    let table = Table { totals: rows.clone(), previous: rows.clone(), previous_totals: rows, ..Table::default() };
+    let table = serde_json::to_value(table).unwrap();
     assert_eq!(
         schemas()["Table"]["properties"].as_object().unwrap().keys().collect::<Vec<_>>(),
         table.as_object().unwrap().keys().collect::<Vec<_>>()

@@ -100,6 +100,11 @@ fn tables_are_csv_and_lines_too() {
     let row = |period| json!({"any_name": "secret-of-shop", "count": 1, "p75": 2, "period": period});
     let rows: Vec<Value> = lines.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(rows, [row("current"), row("previous")]);
+    (asked["step"], asked["totals"]) = (json!(86_400_000), json!(true));
+    let csv = server.ask(post_json("/query", &[VIEWER, CSV], &asked));
+    let text = csv.text();
+    let periods: Vec<&str> = text.lines().filter_map(|line| line.rsplit(',').next()).collect();
+    assert_eq!(periods, ["period", "current", "current", "previous", "previous"]);
     for other in ["Accept: text/html", "Accept: */*", "Accept: application/json, text/csv;q=0.5", "Accept: text/csv;q=0"] {
         assert_eq!(server.ask(post_json("/query", &[VIEWER, other], &asked)).header("content-type"), Some("application/json"), "{other}");
     }

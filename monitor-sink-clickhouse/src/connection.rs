@@ -27,6 +27,9 @@ use crate::{
 /// leaves no doubt whether an insert took place.
 const GRACE: Duration = Duration::from_secs(10);
 
+/// Settings of one question, by name.
+pub(crate) type Settings = &'static [(&'static str, u64)];
+
 /// Clients for writing and reading; cheap to clone, connections are shared.
 pub(crate) struct Connection {
     endpoint: Endpoint,
@@ -142,8 +145,8 @@ impl Connection {
         Ok(client.with_setting("insert_distributed_sync", "1"))
     }
 
-    /// A client for questions. It cannot write, and the server ends what grows too expensive. `threads`: most threads for one.
-    pub(crate) async fn reader(&self, threads: Option<u32>) -> Result<Client> {
+    /// A client for questions. It cannot write, and the server ends what grows too expensive.
+    pub(crate) async fn reader(&self, settings: Settings) -> Result<Client> {
         // A read-only user may not set anything: its limits are part of its profile.
         if let Some(reader) = &self.reader {
             return self.at_endpoint(reader).await;
@@ -167,8 +170,7 @@ impl Connection {
             ("compile_sort_description", 0),
         ];
         let client = self.at_endpoint(&self.writer).await?;
-        let client = threads.into_iter().fold(client, |client, threads| client.with_setting("max_threads", threads.to_string()));
-        Ok(limits.into_iter().fold(client, |client, (name, value)| client.with_setting(name, value.to_string())))
+        Ok(settings.iter().copied().chain(limits).fold(client, |client, (name, value)| client.with_setting(name, value.to_string())))
     }
 
     /// Longest wait for an answer of a server that stops by itself after `limit`.
@@ -226,7 +228,7 @@ mod tests {
 
     #[tokio::test]
     async fn questions_are_read_only_and_limited() {
-        let reader = connection(Options::default()).reader(Some(1)).await.unwrap();
+        let reader = connection(Options::default()).reader(&[("max_threads", 1)]).await.unwrap();
         let settings = ["readonly", "max_execution_time", "max_rows_to_read", "max_result_bytes", "use_query_cache", "max_threads"];
         assert_eq!(settings.map(|name| reader.get_setting(name).unwrap()), ["1", "30", "2000000000", "67108864", "0", "1"]);
         let writer = connection(Options::default()).writer().await.unwrap();
@@ -236,7 +238,7 @@ mod tests {
     #[tokio::test]
     async fn a_reader_of_its_own_sets_nothing() {
         let options = Options { reader: Some(("reader".into(), crate::config::Secret::new("x"))), ..Options::default() };
-        let reader = connection(options).reader(Some(1)).await.unwrap();
+        let reader = connection(options).reader(&[("max_threads", 1)]).await.unwrap();
         assert!(
             ["readonly", "max_execution_time", "max_rows_to_read", "max_threads"].iter().all(|name| reader.get_setting(name).is_none())
         );

@@ -63,6 +63,9 @@ pub struct Query {
     /// Keeps only the largest groups of the whole range, so that a chart over time has few lines.
     #[serde(default)]
     pub top: Option<Top>,
+    /// Asks the same of the whole range, too: the groups without steps.
+    #[serde(default)]
+    pub totals: bool,
     /// Asks the same of the period before, of the same length.
     #[serde(default)]
     pub compare: bool,
@@ -204,9 +207,15 @@ pub struct Table {
     pub columns: Vec<String>,
     /// One array of cells per row.
     pub rows: Vec<Vec<Value>>,
+    /// With `totals`: the rows of the whole range, whose time is null.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub totals: Option<Vec<Vec<Value>>>,
     /// With `compare`: the rows of the period before, their times moved forward by the length of the range.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<Vec<Vec<Value>>>,
+    /// With both: the totals of the period before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_totals: Option<Vec<Vec<Value>>>,
     /// What it cost.
     pub stats: Stats,
 }
@@ -296,6 +305,9 @@ impl Query {
             if (self.to - self.from) / step > MAX_STEPS {
                 return Err(format!("the range has more than {MAX_STEPS} steps"));
             }
+        }
+        if self.totals && self.step.is_none() {
+            return Err("totals need a step: without one the rows are the totals".into());
         }
         if self.compare && self.from < self.to - self.from {
             return Err("there is no period before 1970 to compare with".into());
@@ -408,6 +420,7 @@ mod tests {
             (r#"{"project":"p","from":0,"to":9,"measures":["count"],"order_by":{"column":"x; drop"}}"#, "not a column"),
             (r#"{"project":"p","from":0,"to":9,"measures":["count"],"limit":0}"#, "limit"),
             (r#"{"project":"p","from":0,"to":9,"measures":["count"],"step":1}"#, "at least 1000"),
+            (r#"{"project":"p","from":0,"to":9,"measures":["count"],"totals":true}"#, "need a step"),
             (r#"{"project":"p","from":0,"to":9,"measures":["count"],"sql":"x"}"#, "unknown field"),
             (
                 r#"{"project":"p","from":0,"to":9,"measures":["count"],"filters":[{"field":"id","op":"in","values":["x"]}]}"#,

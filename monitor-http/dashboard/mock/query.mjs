@@ -138,7 +138,7 @@ const compare = (a, b) => (a === b ? 0 : a === null ? -1 : b === null || a > b ?
 
 export function runQuery(events, query) {
   const start = performance.now();
-  known(query, ['project', 'from', 'to', 'kinds', 'filters', 'group_by', 'step', 'zone_offset', 'measures', 'order_by', 'limit', 'top', 'compare', 'exact']);
+  known(query, ['project', 'from', 'to', 'kinds', 'filters', 'group_by', 'step', 'zone_offset', 'measures', 'order_by', 'limit', 'top', 'totals', 'compare', 'exact']);
   const { group_by: groups = [], step, zone_offset: zone = 0, measures, limit = 1000, top = null } = query;
   if (step !== undefined && (!Number.isInteger(step) || step < 1000)) bad('step must be at least 1000 ms');
   if (step && (query.to - query.from) / step > 2000) bad('too many steps');
@@ -158,13 +158,17 @@ export function runQuery(events, query) {
     if (!measures.includes(top.by)) bad(`top names ${top.by}, which is not a measure of the question`);
     if (!(top.n >= 1 && top.n <= 100)) bad('top takes 1 to 100 groups');
   }
+  if (query.totals && !step) bad('totals need a step');
   const length = query.to - query.from;
   if (query.compare && query.from < length) bad('there is no period before 1970 to compare with');
   const table = tableOf(select(events, query), query, columns);
-  const before = query.compare ? tableOf(select(events, { ...query, from: query.from - length, to: query.from }).map((event) => ({ ...event, time: event.time + length })), query, columns) : null;
+  const earlier = query.compare ? select(events, { ...query, from: query.from - length, to: query.from }).map((event) => ({ ...event, time: event.time + length })) : null;
+  const before = earlier && tableOf(earlier, query, columns);
+  const whole = (of) => tableOf(of, { ...query, step: undefined }, columns.slice(1)).rows.map((row) => [null, ...row]);
   const rows = (before?.read ?? 0) + table.read;
   return {
-    columns, rows: table.rows, ...(before && { previous: before.rows }),
+    columns, rows: table.rows, ...(query.totals && { totals: whole(select(events, query)) }),
+    ...(before && { previous: before.rows }), ...(before && query.totals && { previous_totals: whole(earlier) }),
     stats: { elapsed_ms: Math.round((performance.now() - start) * 10) / 10, rows_read: rows, source: measures.includes('histogram') || !step ? 'events' : 'rollup', sample: 1, error: step && measures.some((name) => /^p\d/.test(name)) ? 0.029 : 0 },
   };
 }

@@ -32,7 +32,7 @@ describe('questions keep to the contract and find something', () => {
     issueCourse: errors.issueCourse(scope, window), issueTrend: errors.issueTrend(scope, window, TYPE_ERROR),
     client: errors.issueBreakdown(scope, window, TYPE_ERROR, errors.BREAKDOWN_SETS[0]), place: errors.issueBreakdown(scope, window, TYPE_ERROR, errors.BREAKDOWN_SETS[1]),
     tag: errors.issueBreakdown(scope, window, TYPE_ERROR, ['tags.tenant']),
-    requestTotals: requests.requestTotals({ ...scope, compare: true }, window), requestCourse: requests.requestCourse(scope, window), requestOutcomes: requests.requestOutcomes(scope, window),
+    durations: requests.durations(scope, window), durationsBefore: requests.durationsBefore({ ...scope, compare: true }, window)!, requestOutcomes: requests.requestOutcomes(scope, window),
     endpoints: requests.endpoints(scope, window), resourceTypes: requests.resourceTypes(scope, window), resourceCourse: requests.resourceCourse(scope, window), slowestFiles: requests.slowestFiles(scope, window),
   };
   it.each(Object.entries(tables))('%s', (_, query) => { expect(runQuery(events, sent(query)).rows.length).toBeGreaterThan(0); });

@@ -8,7 +8,7 @@ import * as behaviour from '../src/api/queries/behaviour.ts';
 import * as overview from '../src/api/queries/overview.ts';
 import * as performance from '../src/api/queries/performance.ts';
 import * as requests from '../src/api/queries/requests.ts';
-import { binsOf, countOf, groupedBy, moved, previousOf, rowsOf, seriesOf, totalsBy } from '../src/api/table.ts';
+import { binsOf, countOf, groupedBy, moved, partOf, rowsOf, seriesOf, totalsBy, type Row } from '../src/api/table.ts';
 import { earlier, stepsOf, windowOf } from '../src/lib/range.ts';
 import { NO_FILTERS } from '../src/state/url.ts';
 
@@ -23,9 +23,9 @@ const stats = { elapsed_ms: 1, rows_read: 1 };
 describe('questions', () => {
   const comparing = { ...scope, compare: true };
   const all = {
-    traffic: overview.traffic(scope, window), before: overview.trafficBefore(comparing, window)!, people: overview.people(comparing, window), peopleCourse: overview.peopleCourse(scope, window), vitals: overview.vitals(comparing, window),
-    vitalCourse: overview.vitalCourse(scope, window), releases: common.releases(scope, window),
-    percentileCourse: performance.percentileCourse(scope, window), spread: performance.spread(scope, window, 'INP'), routeVitals: performance.routeVitals(scope, window),
+    traffic: overview.traffic(scope, window), before: overview.trafficBefore(comparing, window)!, people: overview.people(comparing, window), peopleCourse: overview.peopleCourse(scope, window), vitals: overview.vitals(scope, window), vitalsBefore: overview.vitalsBefore({ ...everything, compare: true }, window)!,
+    releases: common.releases(scope, window),
+    percentiles: performance.percentiles(scope, window), spread: performance.spread(scope, window, 'INP'), routeVitals: performance.routeVitals(scope, window),
     poorTargets: performance.poorTargets(scope, window, 'LCP'), loads: performance.loads(scope, window),
     ...Object.fromEntries(performance.BREAKDOWNS.map((field) => [field, performance.breakdown(scope, window, 'LCP', field)])),
     filterOptions: common.filterOptions('shop', window, 'release'), viewsYesterday: common.viewsYesterday('shop', NOW), anyEvent: common.anyEvent('shop', NOW),
@@ -54,13 +54,24 @@ describe('questions', () => {
 
   it('ask for what no sample and no rollup can tell only where the service has it worked out', () => {
     expect(requests.slowestFiles(scope, window).measures).not.toContain('max');
-    for (const query of [behaviour.viewTotals(scope, window), behaviour.viewSeries(scope, window)]) expect(query.measures).toEqual(['count']);
+    expect(behaviour.views(scope, window).measures).toEqual(['count']);
   });
 
   it('ask for the period before only when the viewer compares and there can be one', () => {
     expect(all.people.compare).toBe(true);
     expect(overview.people(scope, window).compare).toBeUndefined();
     expect(overview.people(comparing, { ...window, from: 5, to: 20 }).compare).toBeUndefined();
+  });
+
+  it('over time are about the whole range, too, and beside it about the one before', () => {
+    const table = runQuery(events, JSON.parse(JSON.stringify(behaviour.views(everything, window))));
+    const sum = (rows: Row[] | null) => rows!.reduce((total, row) => total + countOf(row, 'count'), 0);
+    expect(rowsOf(table).length).toBeGreaterThan(5);
+    expect(sum(partOf(table, 'totals'))).toBe(sum(rowsOf(table)));
+    expect(partOf(table, 'totals')!.map(({ time }) => time)).toEqual([null]);
+    const before = behaviour.viewsBefore({ ...everything, compare: true }, window)!;
+    expect([before.from, before.to, before.step]).toEqual([2 * window.from - window.to, window.from, undefined]);
+    expect(behaviour.viewsBefore(everything, window)).toBeNull();
   });
 
   it('of a course begin their steps at the midnight of the viewer', () => {
@@ -89,7 +100,7 @@ describe('answers', () => {
     expect(course[2]).toBe(countOf(counted, 'count'));
     expect(course[2]).toBeGreaterThan(0);
     expect(overview.trafficBefore(everything, window)).toBeNull();
-    expect(previousOf({ columns: [], rows: [], stats })).toBeNull();
+    expect(partOf({ columns: [], rows: [], stats }, 'previous')).toBeNull();
   });
 
   it('of a histogram are bins, and what is none is left out', () => {

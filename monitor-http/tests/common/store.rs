@@ -69,9 +69,9 @@ impl Recorder {
 impl Store for Recorder {
     async fn query(&self, scope: &Scope, query: &Query) -> Result<Table, QueryError> {
         let mut table = self.table("query", scope, &query.project, &query.columns())?;
-        if query.compare {
-            table.previous = Some(table.rows.clone());
-        }
+        table.totals = query.totals.then(|| table.rows.clone());
+        table.previous = query.compare.then(|| table.rows.clone());
+        table.previous_totals = table.previous.clone().filter(|_| query.totals);
         Ok(table)
     }
 

@@ -9,8 +9,8 @@ use monitor_core::{
 use serde_json::Value as Cell;
 
 use super::{
-    ClickHouseStore,
-    answer::{Shape, of_group, of_measure, tidy},
+    ClickHouseStore, ONE_THREAD,
+    answer::{Shape, count, of_group, of_measure, tidy},
     filter::Selection,
     known::Known,
     people,
@@ -24,6 +24,8 @@ use crate::connection::Answer;
 #[derive(Debug, Default)]
 pub(super) struct Rows {
     pub(super) rows: Vec<Vec<Cell>>,
+    /// Those of the whole range, where the question has both.
+    totals: Vec<Vec<Cell>>,
     pub(super) stats: Stats,
 }
 
@@ -40,17 +42,25 @@ pub(super) async fn answer(store: &ClickHouseStore, scope: &Scope, query: &Query
             let top_groups = groups(&largest, 0, query.group_by.len(), top.others);
             // Nothing at all: there is no largest group, and there are no others.
             if top_groups.values.first().is_none_or(Vec::is_empty) {
-                let previous = query.compare.then(Vec::new);
-                return Ok(Table { columns: query.columns(), rows: Vec::new(), previous, stats });
+                let none = |asked: bool| asked.then(Vec::new);
+                let (totals, previous) = (none(query.totals), none(query.compare));
+                return Ok(Table {
+                    columns: query.columns(),
+                    rows: Vec::new(),
+                    totals,
+                    previous,
+                    previous_totals: none(query.totals && query.compare),
+                    stats,
+                });
             }
             Some(top_groups)
         }
         None => None,
     };
     let ask = Ask { chosen: chosen.as_ref(), ..plain(scope, query) };
-    let current = run(store, known, &ask, query.exact).await?;
+    let (current, totals) = period(store, known, &ask, query).await?;
     add(&mut stats, &current.stats);
-    let mut table = Table { columns: query.columns(), rows: Vec::new(), previous: None, stats };
+    let mut table = Table { columns: query.columns(), totals, stats, ..Table::default() };
     if query.compare {
         let length = query.to - query.from;
         // A list that was cut is compared with the same groups, not with those that were the largest then.
@@ -63,8 +73,9 @@ pub(super) async fn answer(store: &ClickHouseStore, scope: &Scope, query: &Query
             chosen: same.as_ref().or(chosen.as_ref()),
             ..plain(scope, query)
         };
-        let mut before = run(store, known, &before, query.exact).await?;
+        let (mut before, totals) = period(store, known, &before, query).await?;
         add(&mut table.stats, &before.stats);
+        table.previous_totals = totals;
         if query.step.is_some() {
             for time in before.rows.iter_mut().filter_map(|row| row.first_mut()) {
                 *time = time.as_i64().map_or(Cell::Null, |time| Cell::from(time + length));
@@ -93,7 +104,46 @@ fn plain<'a>(scope: &'a Scope, query: &'a Query) -> Ask<'a> {
         order,
         limit: query.limit,
         sample: Sample::ALL,
+        totals: false,
     }
+}
+
+/// The rows of a period, and those of the whole of it if they are asked for.
+async fn period(
+    store: &ClickHouseStore,
+    known: &Known,
+    ask: &Ask<'_>,
+    query: &Query,
+) -> Result<(Rows, Option<Vec<Vec<Cell>>>), QueryError> {
+    if !query.totals {
+        return Ok((run(store, known, ask, query.exact).await?, None));
+    }
+    let whole =
+        Ask { step: None, order: ask.order.and_then(|(column, descending)| Some((column.checked_sub(1)?, descending))), ..ask.clone() };
+    let planned = |ask: &Ask<'_>| plan(store, known, ask, query.exact);
+    let (mut rows, mut totals) = match (planned(ask).as_slice(), planned(&whole).as_slice()) {
+        ([part], [of_whole]) if part == of_whole && adds_up(ask, part) => {
+            let ask = Ask { totals: true, ..ask.clone() };
+            let mut rows = run_part(store, &ask, part).await?;
+            let totals = std::mem::take(&mut rows.totals);
+            (rows, totals)
+        }
+        _ => (run(store, known, ask, query.exact).await?, Vec::new()),
+    };
+    // Of nothing there is a total, too.
+    if totals.is_empty() {
+        let whole = run(store, known, &whole, query.exact).await?;
+        add(&mut rows.stats, &whole.stats);
+        totals = whole.rows.into_iter().map(|row| [vec![Cell::Null], row].concat()).collect();
+    }
+    Ok((rows, Some(totals)))
+}
+
+/// Whether the server can make the totals of what it has added up for the steps, at less than a question of their own would take: not of
+/// sets of visitors, and a rate is by the minutes that a row is about.
+fn adds_up(ask: &Ask<'_>, part: &Part) -> bool {
+    let is_set = |measure: &&Measure| matches!(measure, Measure::Visitors | Measure::Sessions | Measure::Pages);
+    part.sample == Sample::ALL && !ask.measures.iter().any(|measure| is_set(measure) || **measure == Measure::Rate)
 }
 
 /// The groups of an answer's rows, which begin at a column.
@@ -113,8 +163,7 @@ fn add(all: &mut Stats, more: &Stats) {
     }
 }
 
-/// Plans and asks.
-async fn run(store: &ClickHouseStore, known: &Known, ask: &Ask<'_>, exact: bool) -> Result<Rows, QueryError> {
+fn plan(store: &ClickHouseStore, known: &Known, ask: &Ask<'_>, exact: bool) -> Vec<Part> {
     let question = plan::Question {
         project: ask.selection.project,
         range: ask.range.clone(),
@@ -128,7 +177,12 @@ async fn run(store: &ClickHouseStore, known: &Known, ask: &Ask<'_>, exact: bool)
         limits: store.limits(),
         now: super::now(),
     };
-    let mut parts = plan::plan(&question, known);
+    plan::plan(&question, known)
+}
+
+/// Plans and asks.
+async fn run(store: &ClickHouseStore, known: &Known, ask: &Ask<'_>, exact: bool) -> Result<Rows, QueryError> {
+    let mut parts = plan(store, known, ask, exact);
     // The part that the order names goes first: it decides which rows there are.
     let keys = ask.keys();
     let leads = |part: &Part| ask.order.and_then(|(column, _)| column.checked_sub(keys)).is_some_and(|n| part.measures.contains(&n));
@@ -225,19 +279,38 @@ async fn ask_part(store: &ClickHouseStore, ask: &Ask<'_>, part: &Part) -> Result
         plan::Source::People(cover, spread) => people::select(ask, cover, *spread)?,
     };
     let mut answer: Answer<Vec<Cell>> = match part.source {
-        // To put the sets of several threads together takes longer than to fill one.
-        plan::Source::People(..) => store.ask_one_thread(&sql).await?,
+        plan::Source::People(..) => store.ask_with(&sql, ONE_THREAD).await?,
         _ => store.ask(&sql).await?,
     };
+    let mut totals = if ask.totals { split_totals(&mut answer.data) } else { Vec::new() };
     if matches!(part.source, plan::Source::Values(..)) {
         values::finish(ask, &mut answer.data);
+        values::finish(ask, &mut totals);
     }
     let error = trust::error(ask, &part.source, &answer.data);
     let shapes = shapes(ask);
-    let rows = answer.data.into_iter().map(|row| row.into_iter().zip(&shapes).map(|(cell, shape)| tidy(cell, *shape)).collect());
+    let tidied = |rows: Vec<Vec<Cell>>| -> Vec<Vec<Cell>> {
+        rows.into_iter().map(|row| row.into_iter().zip(&shapes).map(|(cell, shape)| tidy(cell, *shape)).collect()).collect()
+    };
     let source = if part.source == plan::Source::Events { Source::Events } else { Source::Rollup };
     let stats = Stats { elapsed_ms: 0.0, rows_read: answer.statistics.rows_read, source, sample: part.sample.share(), error };
-    Ok(Rows { rows: rows.collect(), stats })
+    Ok(Rows { rows: tidied(answer.data), totals: tidied(totals), stats })
+}
+
+/// Takes the rows of the whole range out, and from all the column that tells them apart.
+fn split_totals(rows: &mut Vec<Vec<Cell>>) -> Vec<Vec<Cell>> {
+    let mut totals = Vec::new();
+    rows.retain_mut(|row| {
+        let of_all = count(row.pop().as_ref()) == 1;
+        if of_all {
+            if let Some(time) = row.first_mut() {
+                *time = Cell::Null;
+            }
+            totals.push(std::mem::take(row));
+        }
+        !of_all
+    });
+    totals
 }
 
 /// What the columns of the answer hold.

@@ -53,7 +53,7 @@ pub(super) async fn answer(store: &ClickHouseStore, scope: &Scope, query: &Funne
     }
     let source = if cover.is_some() { Source::Rollup } else { Source::Events };
     let stats = counted(answer.statistics.rows_read, source, sample, count(row.first()));
-    Ok(Table { columns: FunnelQuery::COLUMNS.map(str::to_owned).to_vec(), rows, previous: None, stats })
+    Ok(Table { columns: FunnelQuery::COLUMNS.map(str::to_owned).to_vec(), rows, stats, ..Table::default() })
 }
 
 /// The kinds of all steps; none when one of them is of any kind.

@@ -2,14 +2,14 @@
 
 use monitor_core::{
     Kind, QueryError, Scope,
-    query::{Field, IssueOrder, IssueQuery, IssueState, IssueStatus, Source, Stats, Table},
+    query::{Field, Filter, IssueOrder, IssueQuery, IssueState, IssueStatus, Source, Stats, Table},
 };
 use serde_json::Value as Cell;
 
 use super::{
     ClickHouseStore,
     answer::{Shape, count, tidy},
-    filter::{From, Selection, like, matching_any, matching_in, tenant},
+    filter::{From, Selection, condition, like, matching_any, matching_in, tenant},
     plan::{self, Cover, tables},
     raw::push_column,
 };
@@ -49,7 +49,7 @@ pub(super) async fn answer(store: &ClickHouseStore, scope: &Scope, query: &Issue
     let rows = rows.collect();
     let source = if kept.rolled.is_empty() { Source::Events } else { Source::Rollup };
     let stats = Stats { rows_read: answer.statistics.rows_read, source, ..Stats::default() };
-    Ok(Table { columns: IssueQuery::COLUMNS.map(str::to_owned).to_vec(), rows, previous: None, stats })
+    Ok(Table { columns: IssueQuery::COLUMNS.map(str::to_owned).to_vec(), rows, stats, ..Table::default() })
 }
 
 /// `[[slots], [counts]]` as a count for each slot.
@@ -105,6 +105,8 @@ fn select(scope: &Scope, query: &IssueQuery, kept: &Cover, texts_of_kept: bool, 
         sql.push(", argMax(toString(part.name), part.last) AS its_name, argMax(part.message, part.last) AS its_message");
     }
     sql.push(" FROM (");
+    // Of single issues nothing else need be read.
+    let issues: Vec<Filter> = query.filters.iter().filter(|filter| filter.field == Field::Fingerprint).cloned().collect();
     let texts = if texts_of_kept { ", name, message" } else { "" };
     for (table, ranges) in kept.sources(From::Issues) {
         sql.push("SELECT fingerprint, first, last, release_first, release_last").push(texts);
@@ -113,10 +115,14 @@ fn select(scope: &Scope, query: &IssueQuery, kept: &Cover, texts_of_kept: bool, 
         for (n, days) in ranges.iter().enumerate() {
             sql.push(if n == 0 { "day >= " } else { " OR day >= " }).day(days.start).push(" AND day < ").day(days.end);
         }
-        sql.push(") UNION ALL ");
+        sql.push(")");
+        for filter in &issues {
+            condition(sql.push(" AND "), filter)?;
+        }
+        sql.push(" UNION ALL ");
     }
     sql.push("SELECT fingerprint, time AS first, time AS last, release AS release_first, release AS release_last").push(texts);
-    matching_any(&mut sql, &Selection { filters: &[], ..selection }, &kept.rest)?;
+    matching_any(&mut sql, &Selection { filters: &issues, ..selection }, &kept.rest)?;
     sql.push(" AND fingerprint != '') AS part GROUP BY fingerprint) AS a ON a.fingerprint = r.fingerprint");
 
     sql.push(" LEFT JOIN (SELECT fingerprint, status, decided");

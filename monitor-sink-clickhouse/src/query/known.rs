@@ -167,7 +167,7 @@ impl Knowledge {
 }
 
 async fn read(connection: &Connection) -> Result<Known> {
-    let client = connection.reader(None).await?;
+    let client = connection.reader(&[]).await?;
     let mut known = Known::default();
 
     let mut sql =

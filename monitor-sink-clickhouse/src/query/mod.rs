@@ -47,13 +47,18 @@ use serde_json::value::RawValue;
 
 use crate::{
     classify::query_error,
-    connection::{Answer, Connection},
+    connection::{Answer, Connection, Settings},
     schema::Schema,
     sql::Sql,
 };
 use filter::Selection;
 use known::{Knowledge, Known};
 use raw::Sample;
+
+/// To put the sets of several threads together takes longer than to fill one.
+const ONE_THREAD: Settings = &[("max_threads", 1)];
+/// Rows of forty columns: a few granules of them are work for more than one thread.
+const WIDE: Settings = &[("merge_tree_min_rows_for_concurrent_read", 16_384), ("merge_tree_min_bytes_for_concurrent_read", 1 << 20)];
 
 /// How long the readiness probe waits.
 const PING: Duration = Duration::from_secs(2);
@@ -82,18 +87,14 @@ impl ClickHouseStore {
     }
 
     async fn ask<Row: serde::de::DeserializeOwned>(&self, sql: &Sql) -> Result<Answer<Row>, QueryError> {
-        self.ask_threads(sql, None).await
+        self.ask_with(sql, &[]).await
     }
 
-    /// The server takes one thread for it, if its user may decide about that.
-    async fn ask_one_thread<Row: serde::de::DeserializeOwned>(&self, sql: &Sql) -> Result<Answer<Row>, QueryError> {
-        self.ask_threads(sql, Some(1)).await
-    }
-
-    async fn ask_threads<Row: serde::de::DeserializeOwned>(&self, sql: &Sql, threads: Option<u32>) -> Result<Answer<Row>, QueryError> {
+    /// With settings of its own, if the server's user may have any.
+    async fn ask_with<Row: serde::de::DeserializeOwned>(&self, sql: &Sql, settings: Settings) -> Result<Answer<Row>, QueryError> {
         let answer = async {
             self.schema.ensure().await?;
-            self.connection.ask(&self.connection.reader(threads).await?, sql).await
+            self.connection.ask(&self.connection.reader(settings).await?, sql).await
         };
         answer.await.map_err(|error| self.judge(error))
     }
@@ -127,7 +128,7 @@ impl Store for ClickHouseStore {
         // One more than asked for tells whether there is a next page.
         for window in events::Windows::new(query) {
             let sql = events::select_events(&selection, query, window, limit + 1 - events.len())?;
-            let answer: Answer<Vec<Box<RawValue>>> = self.ask(&sql).await?;
+            let answer: Answer<Vec<Box<RawValue>>> = self.ask_with(&sql, WIDE).await?;
             rows_read += answer.statistics.rows_read;
             let found = answer.data.iter().map(|row| events::document(row)).collect::<Outcome<Vec<Document>>>().map_err(query_error)?;
             events.extend(found);

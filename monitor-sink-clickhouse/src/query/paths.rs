@@ -37,7 +37,7 @@ pub(super) async fn answer(store: &ClickHouseStore, scope: &Scope, query: &PathQ
     let rows = rows.collect();
     let source = if cover.is_some() { Source::Rollup } else { Source::Events };
     let stats = counted(answer.statistics.rows_read, source, sample, most);
-    Ok(Table { columns: PathQuery::COLUMNS.map(str::to_owned).to_vec(), rows, previous: None, stats })
+    Ok(Table { columns: PathQuery::COLUMNS.map(str::to_owned).to_vec(), rows, stats, ..Table::default() })
 }
 
 /// Rows of step, source, target, sessions, and how many sessions have the step.

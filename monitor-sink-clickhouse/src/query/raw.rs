@@ -40,6 +40,8 @@ pub(super) struct Ask<'a> {
     pub(super) limit: u32,
     /// Share of the visitors that is read.
     pub(super) sample: Sample,
+    /// Rows of the whole range are among those of the steps; the last column tells them apart, see [`Ask::push_kind`].
+    pub(super) totals: bool,
 }
 
 /// Groups that were chosen before the question is asked.
@@ -64,7 +66,7 @@ impl Sample {
         1.0 / self.0 as f64
     }
 
-    /// The sample that would have had a smaller error: it falls with the root of the number of visitors.
+    /// The sample that would have had a smaller error, of the same visitors: its square grows with the size less one, see `trust::of_seen`.
     #[allow(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -72,7 +74,7 @@ impl Sample {
         reason = "between 1 and the number itself"
     )]
     pub(super) fn for_error(self, error: f64, wanted: f64) -> Sample {
-        let most = self.0 as f64 * (wanted / error).powi(2);
+        let most = 1.0 + (self.0 as f64 - 1.0) * (wanted / error).powi(2);
         Sample(if most < 2.0 { 1 } else { 1 << (most.log2() as u64) })
     }
 
@@ -105,10 +107,25 @@ impl Ask<'_> {
         self.step.unwrap_or(self.range.end - self.range.start) as f64 / 60_000.0
     }
 
+    /// The last column, with a comma before it: 1 in rows of the whole range.
+    pub(super) fn push_kind(&self, sql: &mut Sql) {
+        if self.totals {
+            sql.push(", grouping(c0) AS of_all");
+        }
+    }
+
     /// ` GROUP BY …`, `ORDER BY …`, `LIMIT …` by the names of the columns.
     pub(super) fn finish(&self, sql: &mut Sql) {
         let keys = self.keys();
-        if keys > 0 {
+        if self.totals {
+            // The time is the first to be left out; without any group, too, would be one too many.
+            sql.push(" GROUP BY ");
+            list(sql, 1..keys);
+            sql.push(if keys > 1 { ", c0 WITH ROLLUP HAVING grouping(" } else { "c0 WITH ROLLUP" });
+            if keys > 1 {
+                sql.column(keys - 1).push(") = 0");
+            }
+        } else if keys > 0 {
             sql.push(" GROUP BY ");
             list(sql, 0..keys);
         }
@@ -121,6 +138,8 @@ impl Ask<'_> {
         }
         list(sql, 0..keys);
         sql.push(" LIMIT ").bind(Value::Integer(self.limit.into()));
+        // Of both kinds of rows so many.
+        sql.push(if self.totals { " BY of_all" } else { "" });
     }
 
     /// The columns of time and groups, each with its name and a comma.
@@ -255,6 +274,7 @@ pub(super) fn select(ask: &Ask<'_>, cover: Option<&Cover>) -> Result<Sql, QueryE
         sql.push("sumResample(0, 16, 1)(w, bitAnd(user_hash, 15)), ");
         sql.push(if ask.measures.iter().any(|measure| is_percentile(measure)) { QUANTILES } else { "[]" });
     }
+    ask.push_kind(&mut sql);
     match cover {
         None => {
             matching(&mut sql, &ask.selection, ask.range.clone())?;
@@ -387,6 +407,8 @@ mod tests {
     fn half_the_error_takes_four_times_the_visitors() {
         assert_eq!(Sample(64).for_error(0.04, 0.02), Sample(16));
         assert_eq!(Sample(64).for_error(0.05, 0.02), Sample(8));
+        // Half of them, as that is right but for the other half.
+        assert_eq!(Sample(8).for_error(0.05, 0.02), Sample(2));
         assert_eq!(Sample(8).for_error(1.0, 0.02), Sample::ALL);
     }
 }

@@ -55,7 +55,7 @@ pub(super) async fn answer(store: &ClickHouseStore, scope: &Scope, query: &Reten
     let source = if visits.is_none() && events.iter().all(|(table, _)| *table == From::Events) { Source::Events } else { Source::Rollup };
     let most = answer.data.iter().map(|(.., count)| *count).max().unwrap_or(0);
     let stats = counted(answer.statistics.rows_read, source, sample, most);
-    Ok(Table { columns: RetentionQuery::COLUMNS.map(str::to_owned).to_vec(), rows, previous: None, stats })
+    Ok(Table { columns: RetentionQuery::COLUMNS.map(str::to_owned).to_vec(), rows, stats, ..Table::default() })
 }
 
 /// Rows of cohort, period and the number of those who came.

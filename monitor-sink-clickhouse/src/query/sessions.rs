@@ -96,7 +96,7 @@ pub(super) async fn answer(store: &ClickHouseStore, scope: &Scope, query: &Sessi
     if !whole.rolled.is_empty() {
         stats.source = Source::Rollup;
     }
-    Ok(Table { columns: SessionQuery::COLUMNS.map(str::to_owned).to_vec(), rows, previous: None, stats })
+    Ok(Table { columns: SessionQuery::COLUMNS.map(str::to_owned).to_vec(), rows, stats, ..Table::default() })
 }
 
 /// The sessions of the page, in order.

@@ -30,5 +30,5 @@ pub(super) async fn answer(store: &ClickHouseStore) -> Result<Table, QueryError>
     let shapes = [Shape::Text, Shape::Number, Shape::Number, Shape::Number];
     let rows = answer.data.into_iter().map(|row| row.into_iter().zip(shapes).map(|(cell, shape)| tidy(cell, shape)).collect());
     let stats = Stats { rows_read: answer.statistics.rows_read, ..Stats::default() };
-    Ok(Table { columns: STORAGE_COLUMNS.map(str::to_owned).to_vec(), rows: rows.collect(), previous: None, stats })
+    Ok(Table { columns: STORAGE_COLUMNS.map(str::to_owned).to_vec(), rows: rows.collect(), stats, ..Table::default() })
 }

@@ -68,9 +68,9 @@ pub(super) fn select(ask: &Ask<'_>, cube: Cube, cover: &Cover) -> Result<Sql, Qu
     let percentiles = ask.measures.iter().any(|measure| level(measure).is_some());
     let mut sql = Sql::new("WITH ");
     if buckets {
-        if ask.measures.iter().any(|measure| distributed(measure)) {
-            sql.push("groupArrayIf((bucket, c_), bucket != -32768 AND c_ > 0) AS h, h.1 AS hb, h.2 AS hc, ");
-        }
+        // Those of several steps hold a bucket more than once.
+        sql.push(if ask.totals { "sumMapIf([bucket], [c_]" } else { "groupArrayIf((bucket, c_)" });
+        sql.push(", bucket != -32768 AND c_ > 0) AS h, h.1 AS hb, h.2 AS hc, ");
         push_sums(&mut sql, ask, Sums::Added);
     } else {
         push_sums(&mut sql, ask, Sums::OfGroups);
@@ -81,7 +81,9 @@ pub(super) fn select(ask: &Ask<'_>, cube: Cube, cover: &Cover) -> Result<Sql, Qu
         push_measure(&mut sql, n, measure, ask)?;
         sql.push(" AS ").column(keys + n).push(", ");
     }
-    sql.push(if percentiles { "(hb, hc)" } else { "1" }).push(" FROM (");
+    sql.push(if percentiles { "(hb, hc)" } else { "1" });
+    ask.push_kind(&mut sql);
+    sql.push(" FROM (");
     if buckets {
         sql.push("SELECT ");
         keys_of(&mut sql, keys);

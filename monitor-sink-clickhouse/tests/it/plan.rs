@@ -122,7 +122,12 @@ fn compare(planned: &Table, exact: &Table, keys: usize) -> Result<(), TestCaseEr
         rows.sort_by_key(|row| Value::from(row[..keys].to_vec()).to_string());
         rows
     };
-    let both = [(Some(&planned.rows), Some(&exact.rows)), (planned.previous.as_ref(), exact.previous.as_ref())];
+    let both = [
+        (Some(&planned.rows), Some(&exact.rows)),
+        (planned.totals.as_ref(), exact.totals.as_ref()),
+        (planned.previous.as_ref(), exact.previous.as_ref()),
+        (planned.previous_totals.as_ref(), exact.previous_totals.as_ref()),
+    ];
     for (planned_rows, exact_rows) in both {
         prop_assert_eq!(planned_rows.is_some(), exact_rows.is_some());
         let (Some(planned_rows), Some(exact_rows)) = (planned_rows, exact_rows) else { continue };
@@ -231,7 +236,11 @@ fn some_question() -> impl Strategy<Value = (Value, usize)> {
         if extra == 2 {
             question["order_by"] = json!({"column": measures[measures.len() - 1], "descending": true});
         }
-        question["compare"] = json!(extra == 3);
+        question["compare"] = json!(extra == 3 || extra == 4);
+        question["totals"] = json!(step.is_some() && extra >= 4);
+        if extra == 5 && !measures.contains(&"histogram") {
+            measures.push("histogram");
+        }
         let keys = usize::from(step.is_some()) + groups.len();
         question["group_by"] = json!(groups);
         question["measures"] = json!(measures);
@@ -251,7 +260,7 @@ fn whatever_is_asked_rollups_answer_as_the_events_do() {
         &shared().url(),
         monitor.admin.database().unwrap(),
     );
-    let rolled = std::cell::Cell::new(0);
+    let (rolled, summed) = (std::cell::Cell::new(0), std::cell::Cell::new(0));
     let config = ProptestConfig { cases: 250, failure_persistence: None, ..ProptestConfig::default() };
     let result = TestRunner::new(config).run(&some_question(), |(question, keys)| {
         let (answer, exact) =
@@ -263,12 +272,31 @@ fn whatever_is_asked_rollups_answer_as_the_events_do() {
         if answer.stats.source == Source::Rollup {
             rolled.set(rolled.get() + 1);
         }
-        compare(&answer, &exact, keys)
+        compare(&answer, &exact, keys)?;
+        if question["totals"] == json!(true) {
+            // They are what the question without steps is answered.
+            let mut whole = question.clone();
+            (whole["step"], whole["totals"]) = (Value::Null, json!(false));
+            let whole = runtime.block_on(ask(&monitor, whole, true));
+            let untimed =
+                |rows: Option<Vec<Vec<Value>>>| rows.map(|rows| rows.into_iter().map(|row| row[1..].to_vec()).collect::<Vec<_>>());
+            prop_assert!(answer.totals.iter().flatten().all(|row| row[0].is_null()));
+            let totals = Table {
+                columns: whole.columns.clone(),
+                rows: untimed(answer.totals).unwrap(),
+                previous: untimed(answer.previous_totals),
+                ..Table::default()
+            };
+            compare(&totals, &whole, keys - 1)?;
+            summed.set(summed.get() + usize::from(answer.stats.source == Source::Rollup));
+        }
+        Ok(())
     });
     if let Err(error) = result {
         panic!("{error}");
     }
     assert!(rolled.get() > 15, "of the questions only {} were answered from rollups", rolled.get());
+    assert!(summed.get() > 5, "of the questions with totals only {} were answered from rollups", summed.get());
 }
 
 /// Requests of visitors who are in every sample: an answer from a sample is that from all events, and what can be multiplied is.
@@ -299,8 +327,9 @@ fn a_sample_has_all_events_of_its_visitors_from_the_rollup_and_beside_it() {
         // Those of a sample say nothing about all.
         measures.retain(|measure| measure != "min" && measure != "max");
         measures.push(json!("pages"));
-        // The period before has a sample of its own.
+        // The period before has a sample of its own, and so may the whole have.
         question["compare"] = json!(false);
+        question["totals"] = json!(false);
         if question.get("order_by").is_some() {
             question["order_by"]["column"] = json!("pages");
         }

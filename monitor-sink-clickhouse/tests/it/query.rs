@@ -551,6 +551,24 @@ async fn only_the_largest_groups_are_lines_and_the_others_one_more() {
     let nobody =
         monitor.ask(json!({"kinds": ["click"], "group_by": ["name"], "measures": ["count"], "top": {"n": 1, "by": "count"}})).await;
     assert!(nobody.rows.is_empty());
+
+    // As many totals as rows at most, and neither takes room from the other.
+    let mut totals = top(true);
+    (totals["totals"], totals["limit"]) = (json!(true), json!(3));
+    let total = |name: Value, count: u64| {
+        let kind = if name.is_null() { Value::Null } else { json!("track") };
+        vec![Value::Null, name, kind, json!(count)]
+    };
+    let answer = monitor.ask(totals).await;
+    assert_eq!(answer.rows, all[..3]);
+    let mut found = answer.totals.unwrap();
+    found.sort_by_key(|row| row[1].to_string());
+    assert_eq!(found, [total(json!("a"), 5), total(json!("b"), 7), total(Value::Null, 3)]);
+    // Of nothing there is a total, too, as without steps.
+    let nothing =
+        json!({"kinds": ["click"], "step": 60_000, "from": NOON, "to": NOON + 120_000, "measures": ["count", "p75"], "totals": true});
+    let nothing = monitor.ask(nothing).await;
+    assert_eq!((nothing.rows.len(), nothing.totals.unwrap()), (0, vec![vec![Value::Null, json!(0), Value::Null]]));
 }
 
 #[tokio::test]
@@ -563,6 +581,10 @@ async fn the_period_before_comes_with_its_times_moved() {
     let row = |minute: i64, count: u64| vec![json!(NOON + minute * 60_000), json!(count)];
     assert_eq!(table.rows, [row(0, 1), row(6, 1)]);
     assert_eq!(table.previous.unwrap(), [row(0, 2), row(6, 1), row(9, 1)]);
+    let question = json!({"from": NOON, "to": NOON + 600_000, "step": 180_000, "compare": true, "totals": true, "measures": ["count"]});
+    let table = monitor.ask(question).await;
+    assert_eq!((table.rows.len(), table.totals.unwrap()), (2, vec![vec![Value::Null, json!(2)]]));
+    assert_eq!((table.previous.unwrap().len(), table.previous_totals.unwrap()), (3, vec![vec![Value::Null, json!(4)]]));
     // A list that was cut is compared with the same groups.
     let list = monitor
         .ask(json!({"from": NOON, "to": NOON + 600_000, "group_by": ["name"], "limit": 1, "compare": true, "measures": ["count"]}))

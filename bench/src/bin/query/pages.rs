@@ -27,7 +27,8 @@ const CONNECTIONS: usize = 6;
 
 /// What a page asks when it is opened. In the bodies, `"$from"`, `"$to"` and `"$step"` stand for the range, `"$day_before"` and
 /// `"$day_after"` for a day more on either side, `"$fingerprint"` for the largest issue of the range, `"$session"`, `"$session_start"` and
-/// `"$session_end"` for its longest session, and `"$before"` and `"$before_to"` for the whole steps before the range.
+/// `"$session_end"` for its longest session, `"$length_before"` for the beginning of the period before, and
+/// `"$before"` and `"$before_to"` for the whole steps before the range.
 pub(crate) struct Page {
     pub(crate) name: String,
     questions: Vec<Asked>,
@@ -90,6 +91,7 @@ pub(crate) async fn measure(
                     ("$from", json!(from)),
                     ("$to", json!(to)),
                     ("$step", json!(step)),
+                    ("$length_before", json!(from - (to - from))),
                     ("$before", json!(from - earlier)),
                     ("$before_to", json!(to - earlier)),
                     ("$day_before", json!(from - DAY)),
@@ -214,6 +216,7 @@ mod tests {
             ("$from", json!(40 * DAY)),
             ("$to", json!(70 * DAY)),
             ("$step", json!(DAY)),
+            ("$length_before", json!(10 * DAY)),
             ("$before", json!(10 * DAY)),
             ("$before_to", json!(40 * DAY)),
             ("$day_before", json!(39 * DAY)),

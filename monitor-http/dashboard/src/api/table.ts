@@ -7,9 +7,10 @@ export function rowsOf(table: Table): Row[] {
   return named(table.columns, table.rows);
 }
 
-/** Those of the period before; `null` when it was not asked for. */
-export function previousOf(table: Table): Row[] | null {
-  return table.previous ? named(table.columns, table.previous) : null;
+/** Those of the whole range, or of the period before; `null` when they were not asked for. */
+export function partOf(table: Table, part: 'totals' | 'previous'): Row[] | null {
+  const rows = table[part];
+  return rows ? named(table.columns, rows) : null;
 }
 
 function named(columns: readonly string[], rows: readonly Cell[][]): Row[] {

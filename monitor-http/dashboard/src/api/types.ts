@@ -26,6 +26,7 @@ export interface Query extends Scoped {
   order_by?: { column: string; descending: boolean };
   limit?: number;
   top?: { n: number; by: string; others?: boolean };
+  totals?: boolean;
   compare?: boolean;
   exact?: boolean;
 }
@@ -107,6 +108,8 @@ export interface Table {
   rows: Cell[][];
   /** With `compare`: the period before, its times moved forward by the length of the range. */
   previous?: Cell[][];
+  /** With `totals`: the whole range, its times null. */
+  totals?: Cell[][];
   stats: Stats;
 }
 

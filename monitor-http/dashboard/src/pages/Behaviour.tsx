@@ -1,7 +1,7 @@
 import { useMemo } from 'preact/hooks';
-import { LIST_ROWS, formatStep, parseStep, topElements, topPages, topReferrers, viewSeries, viewTotals, type Funnel as FunnelShape, type Step } from '../api/queries/behaviour.ts';
+import { LIST_ROWS, formatStep, parseStep, topElements, topPages, topReferrers, views, viewsBefore, type Funnel as FunnelShape, type Step } from '../api/queries/behaviour.ts';
 import { people, peopleCourse } from '../api/queries/overview.ts';
-import { countOf, seriesOf, textOf, type Row } from '../api/table.ts';
+import { countOf, numberOf, seriesOf, textOf, type Row } from '../api/table.ts';
 import { Chart } from '../charts/Chart.tsx';
 import type { ChartSpec } from '../charts/spec.ts';
 import { t } from '../i18n/behaviour.ts';
@@ -9,7 +9,7 @@ import { formatCount, formatDuration, ratio } from '../lib/format.ts';
 import { isPartial } from '../lib/range.ts';
 import { setParam, view, change } from '../state/store.ts';
 import { paramOf, withParam } from '../state/url.ts';
-import { useQuery, type Answer, type Answers } from '../state/use-query.ts';
+import { useQuery, type Answers } from '../state/use-query.ts';
 import { Card, Empty, Loaded, Segments, Skeleton } from '../ui/bits.tsx';
 import { DataTable, type Column } from '../ui/DataTable.tsx';
 import { Funnel } from '../ui/Funnel.tsx';
@@ -58,7 +58,7 @@ function keepFunnel({ steps, hours, by }: FunnelShape): void {
 
 function Traffic({ project }: { project: string }) {
   const figures = useQuery(project, (scope, window) => ({
-    views: viewTotals(scope, window), viewSeries: viewSeries(scope, window), people: people(scope, window), peopleCourse: peopleCourse(scope, window),
+    views: views(scope, window), before: viewsBefore(scope, window), people: people(scope, window), peopleCourse: peopleCourse(scope, window),
   }));
   return (
     <>
@@ -71,43 +71,43 @@ function Traffic({ project }: { project: string }) {
   );
 }
 
-type Figures = Answers<'views' | 'viewSeries' | 'people' | 'peopleCourse'>;
+type Figures = Answers<'views' | 'before' | 'people' | 'peopleCourse'>;
 
 function Totals({ answers: { tables, times, window } }: { answers: Figures }) {
-  const { views, people: persons, viewSeries: viewRows, peopleCourse: crowd } = tables;
+  const { views: viewed, before, people: persons, peopleCourse: crowd } = tables;
   // A line that ends in a step that has only begun would fall where nothing fell.
   const whole = isPartial(window) ? times.slice(0, -1) : times;
-  const changeOf = ({ rows, previous }: Answer, column: string) => ({ value: countOf(rows[0], column), before: previous && countOf(previous[0], column), format: formatCount });
-  const perSession = (rows: Row[], of: Row[]) => ratio(countOf(rows[0], 'count'), countOf(of[0], 'sessions'));
+  const changeOf = (row: Row | undefined, previous: Row | undefined, column: string) => ({ value: countOf(row, column), before: numberOf(previous, column), format: formatCount });
+  const perSession = (row: Row | undefined, of: Row | undefined) => ratio(countOf(row, 'count'), countOf(of, 'sessions'));
   const number = (value: number | null) => (value === null ? '–' : value.toFixed(1));
   return (
     <Tiles label={t('traffic')}>
-      <StatTile label={t('views')} value={formatCount(countOf(views.rows[0], 'count'))} change={changeOf(views, 'count')} course={seriesOf(viewRows.rows, whole, 'count', 0)} href={eventsHref({ kinds: ['page_view'] })} />
-      <StatTile label={t('visitors')} value={formatCount(countOf(persons.rows[0], 'visitors'))} change={changeOf(persons, 'visitors')} course={seriesOf(crowd.rows, whole, 'visitors', 0)} tone="accent" />
-      <StatTile label={t('sessions')} value={formatCount(countOf(persons.rows[0], 'sessions'))} change={changeOf(persons, 'sessions')} course={seriesOf(crowd.rows, whole, 'sessions', 0)} />
-      <StatTile label={t('viewsPerSession')} value={number(perSession(views.rows, persons.rows))}
-        change={{ value: perSession(views.rows, persons.rows), before: views.previous && persons.previous && perSession(views.previous, persons.previous), format: number }} />
+      <StatTile label={t('views')} value={formatCount(countOf(viewed.totals[0], 'count'))} change={changeOf(viewed.totals[0], before.rows[0], 'count')} course={seriesOf(viewed.rows, whole, 'count', 0)} href={eventsHref({ kinds: ['page_view'] })} />
+      <StatTile label={t('visitors')} value={formatCount(countOf(persons.rows[0], 'visitors'))} change={changeOf(persons.rows[0], persons.previous?.[0], 'visitors')} course={seriesOf(crowd.rows, whole, 'visitors', 0)} tone="accent" />
+      <StatTile label={t('sessions')} value={formatCount(countOf(persons.rows[0], 'sessions'))} change={changeOf(persons.rows[0], persons.previous?.[0], 'sessions')} course={seriesOf(crowd.rows, whole, 'sessions', 0)} />
+      <StatTile label={t('viewsPerSession')} value={number(perSession(viewed.totals[0], persons.rows[0]))}
+        change={{ value: perSession(viewed.totals[0], persons.rows[0]), before: perSession(before.rows[0], persons.previous?.[0]), format: number }} />
     </Tiles>
   );
 }
 
 function Course({ answers }: { answers: Figures }) {
   const spec = useMemo((): ChartSpec => {
-    const { tables: { viewSeries: viewRows, peopleCourse: crowd }, times, window } = answers;
+    const { tables: { views: viewed, peopleCourse: crowd }, times, window } = answers;
     return {
       title: t('course'), times, step: window.step, partial: isPartial(window),
       panels: [
         {
           format: formatCount,
           series: [
-            { name: t('views'), kind: 'bar', color: 'views', values: seriesOf(viewRows.rows, times, 'count', 0) },
+            { name: t('views'), kind: 'bar', color: 'views', values: seriesOf(viewed.rows, times, 'count', 0) },
             { name: t('visitors'), kind: 'line', color: 'accent', values: seriesOf(crowd.rows, times, 'visitors', 0) },
           ],
         },
       ],
     };
   }, [answers]);
-  return <Chart spec={spec} stats={[answers.tables.viewSeries.stats, answers.tables.peopleCourse.stats]} />;
+  return <Chart spec={spec} stats={[answers.tables.views.stats, answers.tables.peopleCourse.stats]} />;
 }
 
 const numeric = (id: string, label: string): Column<Row> => ({ id, label, num: true, value: (row) => countOf(row, id), cell: (row) => formatCount(countOf(row, id)) });

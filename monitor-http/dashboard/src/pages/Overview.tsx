@@ -1,6 +1,6 @@
 import { useMemo } from 'preact/hooks';
 import { releases } from '../api/queries/common.ts';
-import { people, peopleCourse, traffic, trafficBefore, vitalCourse, vitals } from '../api/queries/overview.ts';
+import { people, peopleCourse, traffic, trafficBefore, vitals, vitalsBefore } from '../api/queries/overview.ts';
 import { countOf, moved, numberOf, seriesOf, type Row } from '../api/table.ts';
 import { Chart } from '../charts/Chart.tsx';
 import type { ChartSpec, Mark } from '../charts/spec.ts';
@@ -18,12 +18,12 @@ import { Link, eventsHref } from '../ui/Link.tsx';
 import { StatTile, Tiles } from '../ui/StatTile.tsx';
 import { VitalStrip } from '../ui/VitalStrip.tsx';
 
-type Data = Answers<'traffic' | 'before' | 'people' | 'peopleCourse' | 'vitals' | 'vitalCourse' | 'releases'>;
+type Data = Answers<'traffic' | 'before' | 'people' | 'peopleCourse' | 'vitals' | 'vitalsBefore' | 'releases'>;
 
 export function Overview({ project }: { project: string }) {
   const resource = useQuery(project, (scope, window) => ({
     traffic: traffic(scope, window), before: trafficBefore(scope, window), people: people(scope, window), peopleCourse: peopleCourse(scope, window),
-    vitals: vitals(scope, window), vitalCourse: vitalCourse(scope, window), releases: releases(scope, window),
+    vitals: vitals(scope, window), vitalsBefore: vitalsBefore(scope, window), releases: releases(scope, window),
   }));
   return (
     <>
@@ -32,7 +32,7 @@ export function Overview({ project }: { project: string }) {
         {(data) => (
           <>
             <Numbers data={data} />
-            <VitalStrip rows={data.tables.vitals.rows} previous={data.tables.vitals.previous} course={data.tables.vitalCourse.rows} times={whole(data)} />
+            <VitalStrip rows={data.tables.vitals.totals} previous={data.tables.vitalsBefore.rows} course={data.tables.vitals.rows} times={whole(data)} />
             <Trends data={data} />
           </>
         )}
@@ -82,7 +82,7 @@ function Trends({ data }: { data: Data }) {
   return (
     <div class="charts">
       <Chart spec={views} stats={[tables.traffic.stats, ...(tables.before.rows.length > 0 ? [tables.before.stats] : [])]} />
-      <Chart spec={vital} stats={[tables.vitalCourse.stats]} actions={<Link page="performance" change={{ vital: chosen }} class="more" title={t('toPerformance')}>{common('performance')}</Link>} />
+      <Chart spec={vital} stats={[tables.vitals.stats]} actions={<Link page="performance" change={{ vital: chosen }} class="more" title={t('toPerformance')}>{common('performance')}</Link>} />
       <Chart spec={persons} stats={[tables.peopleCourse.stats, tables.people.stats]} />
       <Chart spec={requests} stats={[tables.traffic.stats]} />
     </div>
@@ -120,7 +120,7 @@ function peopleChart(data: Data, marks: Mark[]): ChartSpec {
 }
 
 function vitalChart(data: Data, name: VitalName, marks: Mark[]): ChartSpec {
-  const rows = data.tables.vitalCourse.rows.filter((row) => row['name'] === name);
+  const rows = data.tables.vitals.rows.filter((row) => row['name'] === name);
   const vital = vitalByName(name);
   return chartOf(data, t('p75Of', { name }), [
     {

@@ -1,7 +1,7 @@
 import { useMemo } from 'preact/hooks';
 import { askEvents } from '../api/client.ts';
-import { vitals } from '../api/queries/overview.ts';
-import { BREAKDOWNS, breakdown, latestLoads, loads, percentileCourse, poorTargets, routeVitals, spread, type Breakdown } from '../api/queries/performance.ts';
+import { vitalsBefore } from '../api/queries/overview.ts';
+import { BREAKDOWNS, breakdown, latestLoads, loads, percentiles, poorTargets, routeVitals, spread, type Breakdown } from '../api/queries/performance.ts';
 import { binsOf, countOf, groupedBy, numberOf, seriesOf, textOf, type Row } from '../api/table.ts';
 import { Chart } from '../charts/Chart.tsx';
 import type { ChartSpec } from '../charts/spec.ts';
@@ -26,7 +26,7 @@ import { Waterfall, type WaterfallRow } from '../ui/Waterfall.tsx';
 
 export function Performance({ project }: { project: string }) {
   const name = view.value.vital;
-  const figures = useQuery(project, (scope, window) => ({ vitals: vitals(scope, window), course: percentileCourse(scope, window) }));
+  const figures = useQuery(project, (scope, window) => ({ vitals: percentiles(scope, window), before: vitalsBefore(scope, window) }));
   return (
     <>
       <h1 class="sr">{common('performance')}</h1>
@@ -46,20 +46,20 @@ export function Performance({ project }: { project: string }) {
   );
 }
 
-type Figures = Answers<'vitals' | 'course'>;
+type Figures = Answers<'vitals' | 'before'>;
 
 function Strip({ answers: { tables, times, window } }: { answers: Figures }) {
-  return <VitalStrip rows={tables.vitals.rows} previous={tables.vitals.previous} course={tables.course.rows} times={isPartial(window) ? times.slice(0, -1) : times} />;
+  return <VitalStrip rows={tables.vitals.totals} previous={tables.before.rows} course={tables.vitals.rows} times={isPartial(window) ? times.slice(0, -1) : times} />;
 }
 
 function Course({ answers, name }: { answers: Figures; name: VitalName }) {
   const written = language.value;
   const spec = useMemo(() => courseOf(answers, name), [answers, name, written]);
-  return <Chart spec={spec} height={290} stats={[answers.tables.course.stats]} actions={<EventsLink kinds={['vital']} filters={{ name: [name] }} class="more">{common('eventsPage')}</EventsLink>} />;
+  return <Chart spec={spec} height={290} stats={[answers.tables.vitals.stats]} actions={<EventsLink kinds={['vital']} filters={{ name: [name] }} class="more">{common('eventsPage')}</EventsLink>} />;
 }
 
 function courseOf({ tables, times, window }: Figures, name: VitalName): ChartSpec {
-  const rows = tables.course.rows.filter((row) => row['name'] === name);
+  const rows = tables.vitals.rows.filter((row) => row['name'] === name);
   return {
     title: t('percentiles', { name }), times, step: window.step, partial: isPartial(window),
     panels: [

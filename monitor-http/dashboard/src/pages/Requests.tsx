@@ -1,5 +1,5 @@
 import { useMemo, useState } from 'preact/hooks';
-import { ENDPOINT_ROWS, endpointEvents, endpoints, requestCourse, requestOutcomes, requestTotals } from '../api/queries/requests.ts';
+import { ENDPOINT_ROWS, durations, durationsBefore, endpointEvents, endpoints, requestOutcomes } from '../api/queries/requests.ts';
 import { countOf, numberOf, seriesOf, type Row } from '../api/table.ts';
 import type { Stats } from '../api/types.ts';
 import { Chart } from '../charts/Chart.tsx';
@@ -39,22 +39,22 @@ export function Requests({ project }: { project: string }) {
 
 function RequestsTab({ project }: { project: string }) {
   const resource = useQuery(project, (scope, window) => ({
-    totals: requestTotals(scope, window), course: requestCourse(scope, window), outcomes: requestOutcomes(scope, window), endpoints: endpoints(scope, window),
+    durations: durations(scope, window), before: durationsBefore(scope, window), outcomes: requestOutcomes(scope, window), endpoints: endpoints(scope, window),
   }));
   return (
     <Loaded of={resource} skeleton={<Waiting />}>
-      {(answers) => countOf(answers.tables.totals.rows[0], 'count') === 0 ? <Nothing title={t('noRequests')}>{t('noRequestsHint')}</Nothing> : <RequestFigures project={project} answers={answers} />}
+      {(answers) => countOf(answers.tables.durations.totals[0], 'count') === 0 ? <Nothing title={t('noRequests')}>{t('noRequestsHint')}</Nothing> : <RequestFigures project={project} answers={answers} />}
     </Loaded>
   );
 }
 
-function RequestFigures({ project, answers }: { project: string; answers: Answers<'totals' | 'course' | 'outcomes' | 'endpoints'> }) {
-  const { totals, course, outcomes, endpoints: listed } = answers.tables;
+function RequestFigures({ project, answers }: { project: string; answers: Answers<'durations' | 'before' | 'outcomes' | 'endpoints'> }) {
+  const { durations: course, before, outcomes, endpoints: listed } = answers.tables;
   const all = useMemo(() => endpointsOf(listed.rows), [listed]);
   const origin = useMemo(() => commonOrigin(all.map(({ target }) => target)), [all]);
   return (
     <>
-      <RequestTiles totals={totals.rows[0]} previous={totals.previous?.[0]} course={course.rows} times={answers.times} />
+      <RequestTiles totals={course.totals[0]} previous={before.rows[0]} course={course.rows} times={answers.times} />
       <div class="halves">
         <Chart spec={useMemo(() => outcomesChart(answers), [answers])} stats={[outcomes.stats]} height={240} />
         <Chart spec={useMemo(() => durationsChart(answers), [answers])} stats={[course.stats]} height={240} />
@@ -107,8 +107,8 @@ function outcomesChart({ window, times, tables }: Answers<'outcomes'>): ChartSpe
   };
 }
 
-function durationsChart({ window, times, tables }: Answers<'course'>): ChartSpec {
-  const line = (column: 'p50' | 'p75' | 'p95', color: 'c6' | 'accent' | 'c5') => ({ name: column, kind: 'line' as const, color, values: seriesOf(tables.course.rows, times, column, null) });
+function durationsChart({ window, times, tables }: Answers<'durations'>): ChartSpec {
+  const line = (column: 'p50' | 'p75' | 'p95', color: 'c6' | 'accent' | 'c5') => ({ name: column, kind: 'line' as const, color, values: seriesOf(tables.durations.rows, times, column, null) });
   return {
     title: t('durations'), times, step: window.step, partial: isPartial(window),
     panels: [{ format: formatDuration, tick: formatDurationTick, series: [line('p95', 'c5'), line('p75', 'accent'), line('p50', 'c6')] }],

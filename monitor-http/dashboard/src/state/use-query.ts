@@ -1,6 +1,6 @@
 import { askTable, type TablePath } from '../api/client.ts';
 import type { Scope } from '../api/queries/common.ts';
-import { previousOf, rowsOf, type Row } from '../api/table.ts';
+import { partOf, rowsOf, type Row } from '../api/table.ts';
 import type { Query, Scoped, Stats } from '../api/types.ts';
 import { rangeKey, refreshEvery, stepsOf, windowOf, type TimeWindow } from '../lib/range.ts';
 import { view } from './store.ts';
@@ -14,6 +14,8 @@ export interface Answer {
   rows: Row[];
   /** The period before, its times moved into this one; `null` when it was not asked for. */
   previous: Row[] | null;
+  /** The whole range; none when it was not asked for. */
+  totals: Row[];
   stats: Stats;
 }
 
@@ -26,7 +28,7 @@ export interface Answers<K extends string> {
   stats: Stats[];
 }
 
-const NOTHING: Answer = { columns: [], rows: [], previous: null, stats: { elapsed_ms: 0, rows_read: 0 } };
+const NOTHING: Answer = { columns: [], rows: [], previous: null, totals: [], stats: { elapsed_ms: 0, rows_read: 0 } };
 
 /** Stands for every window in the key of a question: presets move with the clock, their questions stay the same. */
 const ANY_WINDOW: TimeWindow = { from: 1e12, to: 1e12 + 1, step: 1, zone: 0 };
@@ -46,7 +48,7 @@ export function useQuery<K extends string>(project: string, questions: (scope: S
     const answers = await Promise.all(asked.map(async ([name, question]): Promise<[K, Answer]> => {
       if (question === null) return [name, NOTHING];
       const table = await ('path' in question ? askTable(question.path, question.query, signal) : askTable('query', question, signal));
-      return [name, { columns: table.columns, rows: rowsOf(table), previous: previousOf(table), stats: table.stats }];
+      return [name, { columns: table.columns, rows: rowsOf(table), previous: partOf(table, 'previous'), totals: partOf(table, 'totals') ?? [], stats: table.stats }];
     }));
     return { window, times: stepsOf(window), tables: Object.fromEntries(answers) as Record<K, Answer>, stats: answers.flatMap(([, answer]) => (answer === NOTHING ? [] : [answer.stats])) };
   }, refreshEvery(range), true);

@@ -3,7 +3,7 @@
 
 import type { TimeWindow } from '../../lib/range.ts';
 import type { Filter, FunnelQuery, FunnelStep, PathQuery, Query, RetentionQuery } from '../types.ts';
-import { compared, is, isNot, stepped, within, type Scope } from './common.ts';
+import { before, is, isNot, summed, within, type Scope } from './common.ts';
 
 export const LIST_ROWS = 50;
 export const PATH_DEPTH = 4;
@@ -12,12 +12,13 @@ export const PATH_ROWS = 12;
 const VIEWS = ['page_view'];
 
 /** Not the visitors with them: who came in which hour is kept worked out, who did what in it is not, and every visit has page views. */
-export function viewTotals(scope: Scope, window: TimeWindow): Query {
-  return compared(scope, { ...within(scope, window), kinds: VIEWS, measures: ['count'] });
+export function views(scope: Scope, window: TimeWindow): Query {
+  return { ...within(scope, window), ...summed(window), kinds: VIEWS, measures: ['count'] };
 }
 
-export function viewSeries(scope: Scope, window: TimeWindow): Query {
-  return { ...within(scope, window), kinds: VIEWS, ...stepped(window), measures: ['count'] };
+export function viewsBefore(scope: Scope, window: TimeWindow): Query | null {
+  const range = before(scope, window);
+  return range && { ...within(scope, range), kinds: VIEWS, measures: ['count'] };
 }
 
 /** Page views have no value, so the sum is that of the visible time. */

@@ -33,14 +33,25 @@ export function within(scope: Scope, window: { from: number; to: number }, more:
   return { project: scope.project, from: window.from, to: window.to, filters: [...filtersOf(scope.filters), ...more] };
 }
 
-/** Adds the period before when the viewer compares and there can be one. */
+/** The period before, of the same length, when the viewer compares and there can be one. */
+export function before(scope: Scope, { from, to }: { from: number; to: number }): { from: number; to: number } | null {
+  const length = to - from;
+  return scope.compare && from >= length ? { from: from - length, to: from } : null;
+}
+
+/** Adds the period before to a question without steps. With them it would not do: steps of a range that ends now are no whole hours of the one before, so the service would read its events. */
 export function compared<T extends Scoped>(scope: Scope, query: T): T & { compare?: boolean } {
-  return scope.compare && query.from >= query.to - query.from ? { ...query, compare: true } : query;
+  return before(scope, query) ? { ...query, compare: true } : query;
 }
 
 /** The members that make a question one over time, in steps of the viewer's zone. */
 export function stepped(window: TimeWindow): Pick<Query, 'step' | 'zone_offset' | 'limit'> {
   return { step: window.step, limit: MAX_LIMIT, ...(window.zone === 0 ? {} : { zone_offset: window.zone }) };
+}
+
+/** The members that make a question one over time and about the whole range: what a tile or a strip shows comes with its course. */
+export function summed(window: TimeWindow): Pick<Query, 'step' | 'zone_offset' | 'limit' | 'totals'> {
+  return { ...stepped(window), totals: true };
 }
 
 /** More than the steps of twenty releases over three months. The smallest are left out, which is where nobody had moved to the release yet. */

@@ -1,6 +1,6 @@
 import { earlier, type TimeWindow } from '../../lib/range.ts';
 import type { Query } from '../types.ts';
-import { compared, stepped, vitalNames, within, type Scope } from './common.ts';
+import { before, compared, stepped, summed, vitalNames, within, type Scope } from './common.ts';
 
 const TRAFFIC = ['page_view', 'error', 'request'];
 
@@ -11,8 +11,8 @@ export function traffic(scope: Scope, window: TimeWindow): Query {
 
 /** The same of the steps before. */
 export function trafficBefore(scope: Scope, window: TimeWindow): Query | null {
-  const before = scope.compare ? earlier(window) : null;
-  return before && traffic(scope, before);
+  const steps = scope.compare ? earlier(window) : null;
+  return steps && traffic(scope, steps);
 }
 
 /** Visitors and sessions do not: who comes in two steps is one visitor of the range. */
@@ -25,9 +25,10 @@ export function peopleCourse(scope: Scope, window: TimeWindow): Query {
 }
 
 export function vitals(scope: Scope, window: TimeWindow): Query {
-  return compared(scope, { ...within(scope, window, [vitalNames]), kinds: ['vital'], group_by: ['name'], measures: ['count', 'p75', 'good', 'needs_improvement', 'poor'] });
+  return { ...within(scope, window, [vitalNames]), ...summed(window), kinds: ['vital'], group_by: ['name'], measures: ['count', 'p75', 'good', 'needs_improvement', 'poor'] };
 }
 
-export function vitalCourse(scope: Scope, window: TimeWindow): Query {
-  return { ...within(scope, window, [vitalNames]), ...stepped(window), kinds: ['vital'], group_by: ['name'], measures: ['p75', 'count'] };
+export function vitalsBefore(scope: Scope, window: TimeWindow): Query | null {
+  const range = before(scope, window);
+  return range && { ...within(scope, range, [vitalNames]), kinds: ['vital'], group_by: ['name'], measures: ['p75'] };
 }

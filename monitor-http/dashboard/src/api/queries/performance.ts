@@ -1,13 +1,16 @@
 import type { VitalName } from '../../lib/bands.ts';
 import type { TimeWindow } from '../../lib/range.ts';
 import type { EventsQuery, Query } from '../types.ts';
-import { is, stepped, vitalNames, within, type Scope } from './common.ts';
+import { is, summed, vitalNames, within, type Scope } from './common.ts';
 
 const one = (scope: Scope, window: { from: number; to: number }, name: VitalName) => ({ ...within(scope, window, [is('name', name)]), kinds: ['vital'] });
 
 /** Of all vitals: the page has a line for each, and the chosen one in full. */
-export function percentileCourse(scope: Scope, window: TimeWindow): Query {
-  return { ...within(scope, window, [vitalNames]), ...stepped(window), kinds: ['vital'], group_by: ['name'], measures: ['p50', 'p75', 'p95', 'count'] };
+export function percentiles(scope: Scope, window: TimeWindow): Query {
+  return {
+    ...within(scope, window, [vitalNames]), ...summed(window), kinds: ['vital'], group_by: ['name'],
+    measures: ['count', 'p50', 'p75', 'p95', 'good', 'needs_improvement', 'poor'],
+  };
 }
 
 export function spread(scope: Scope, window: TimeWindow, name: VitalName): Query {
