@@ -18,8 +18,8 @@ describe('requests', () => {
     await loaded(page);
     const questions = mock().log.slice(length).filter(({ path }) => path === 'query');
     assert.ok(questions.length <= 5, `${questions.length} questions`);
-    const totals = await ask({ ...mock().log.findLast(({ body }) => body?.compare && body.kinds?.[0] === 'request').body });
-    const [count, failures] = totals.rows[0];
+    const { totals } = await ask(mock().log.findLast(({ body }) => body?.totals && body.kinds?.[0] === 'request').body);
+    const [, count, failures] = totals[0];
     assert.equal(await text(page, '.tile-value'), count.toLocaleString('en-US'));
     assert.match(await page.locator('.tile').nth(1).innerText(), new RegExp(`${failures.toLocaleString('en-US')} failed`));
     const listed = await ask(asked('sum', ['method', 'target']));
