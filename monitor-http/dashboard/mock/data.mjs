@@ -226,7 +226,7 @@ function releaseAt(age, chance) {
 /** Thirty days of a small shop up to `now`, with a daily and a weekly rhythm, denser in the last hour. Sorted by time. */
 export function history(project, now, seed = 7) {
   const key = `${project} ${seed}`;
-  const made = histories.get(key) ?? { now, events: generated(project, now, seed) };
+  const made = histories.get(key) ?? { now, events: withEveryIssue(project, now, seed) };
   histories.set(key, made);
   const later = now - made.now;
   return made.events.map((event) => ({ ...event, time: event.time + later, received: event.received + later }));
@@ -236,10 +236,10 @@ export function history(project, now, seed = 7) {
 const histories = new Map();
 
 /** The rhythm of the day has its say in what is made, so a rare issue can be missing from the last day: then another shop is made. */
-function generated(project, now, seed) {
+function withEveryIssue(project, now, seed) {
   const events = generate(project, now, seed);
   const isRecent = ({ fingerprint }) => events.some((event) => event.fingerprint === fingerprint && event.time > now - 20 * 3_600_000);
-  return ERRORS.every(isRecent) ? events : generated(project, now, seed + 1000);
+  return ERRORS.every(isRecent) ? events : withEveryIssue(project, now, seed + 1000);
 }
 
 function generate(project, now, seed) {

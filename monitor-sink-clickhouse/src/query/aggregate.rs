@@ -37,7 +37,7 @@ pub(super) async fn answer(store: &ClickHouseStore, scope: &Scope, query: &Query
         Some(top) => {
             let ask =
                 Ask { step: None, measures: vec![&top.by], order: Some((query.group_by.len(), true)), limit: top.n, ..plain(scope, query) };
-            let largest = run(store, known, &ask, query.exact).await?;
+            let largest = run(store, &ask, plan(store, known, &ask, query.exact)).await?;
             add(&mut stats, &largest.stats);
             let top_groups = groups(&largest, 0, query.group_by.len(), top.others);
             // Nothing at all: there is no largest group, and there are no others.
@@ -116,23 +116,19 @@ async fn period(
     query: &Query,
 ) -> Result<(Rows, Option<Vec<Vec<Cell>>>), QueryError> {
     if !query.totals {
-        return Ok((run(store, known, ask, query.exact).await?, None));
+        return Ok((run(store, ask, plan(store, known, ask, query.exact)).await?, None));
     }
     let whole =
         Ask { step: None, order: ask.order.and_then(|(column, descending)| Some((column.checked_sub(1)?, descending))), ..ask.clone() };
-    let planned = |ask: &Ask<'_>| plan(store, known, ask, query.exact);
-    let (mut rows, mut totals) = match (planned(ask).as_slice(), planned(&whole).as_slice()) {
-        ([part], [of_whole]) if part == of_whole && adds_up(ask, part) => {
-            let ask = Ask { totals: true, ..ask.clone() };
-            let mut rows = run_part(store, &ask, part).await?;
-            let totals = std::mem::take(&mut rows.totals);
-            (rows, totals)
-        }
-        _ => (run(store, known, ask, query.exact).await?, Vec::new()),
+    let (parts, of_whole) = (plan(store, known, ask, query.exact), plan(store, known, &whole, query.exact));
+    let mut rows = match parts.as_slice() {
+        [part] if parts == of_whole && adds_up(ask, part) => run_part(store, &Ask { totals: true, ..ask.clone() }, part).await?,
+        _ => run(store, ask, parts).await?,
     };
-    // Of nothing there is a total, too.
+    let mut totals = std::mem::take(&mut rows.totals);
+    // They were not asked for with the steps; or there was nothing, of which there is a total, too.
     if totals.is_empty() {
-        let whole = run(store, known, &whole, query.exact).await?;
+        let whole = run(store, &whole, of_whole).await?;
         add(&mut rows.stats, &whole.stats);
         totals = whole.rows.into_iter().map(|row| [vec![Cell::Null], row].concat()).collect();
     }
@@ -180,9 +176,8 @@ fn plan(store: &ClickHouseStore, known: &Known, ask: &Ask<'_>, exact: bool) -> V
     plan::plan(&question, known)
 }
 
-/// Plans and asks.
-async fn run(store: &ClickHouseStore, known: &Known, ask: &Ask<'_>, exact: bool) -> Result<Rows, QueryError> {
-    let mut parts = plan(store, known, ask, exact);
+/// Asks what was planned, and puts the parts together.
+async fn run(store: &ClickHouseStore, ask: &Ask<'_>, mut parts: Vec<Part>) -> Result<Rows, QueryError> {
     // The part that the order names goes first: it decides which rows there are.
     let keys = ask.keys();
     let leads = |part: &Part| ask.order.and_then(|(column, _)| column.checked_sub(keys)).is_some_and(|n| part.measures.contains(&n));

@@ -11,7 +11,8 @@ import { Delta } from './StatTile.tsx';
 
 interface Props {
   rows: Row[];
-  previous: Row[] | null;
+  /** Those of the period before; none when the viewer does not compare. */
+  previous: Row[];
   /** The courses of all of them, for the small lines; none without. */
   course?: Row[];
   times?: number[];
@@ -19,7 +20,7 @@ interface Props {
 
 /** The five web vitals with their bands; choosing one is choosing what the page looks at. */
 export function VitalStrip({ rows, previous, course, times }: Props) {
-  const find = (all: readonly Row[] | null, vital: Vital) => all?.find((row) => textOf(row, 'name') === vital.name);
+  const find = (all: readonly Row[], vital: Vital) => all.find((row) => textOf(row, 'name') === vital.name);
   return (
     <section class="vitals" aria-label={own('vitals')}>
       {VITALS.map((vital) => (

@@ -3,7 +3,7 @@
 
 import type { TimeWindow } from '../../lib/range.ts';
 import type { Filter, FunnelQuery, FunnelStep, PathQuery, Query, RetentionQuery } from '../types.ts';
-import { before, is, isNot, summed, within, type Scope } from './common.ts';
+import { before, is, isNot, summed, within, type Scope, type Span } from './common.ts';
 
 export const LIST_ROWS = 50;
 export const PATH_DEPTH = 4;
@@ -12,13 +12,14 @@ export const PATH_ROWS = 12;
 const VIEWS = ['page_view'];
 
 /** Not the visitors with them: who came in which hour is kept worked out, who did what in it is not, and every visit has page views. */
+const viewFigures = (scope: Scope, span: Span): Query => ({ ...within(scope, span), kinds: VIEWS, measures: ['count'] });
+
 export function views(scope: Scope, window: TimeWindow): Query {
-  return { ...within(scope, window), ...summed(window), kinds: VIEWS, measures: ['count'] };
+  return { ...viewFigures(scope, window), ...summed(window) };
 }
 
 export function viewsBefore(scope: Scope, window: TimeWindow): Query | null {
-  const range = before(scope, window);
-  return range && { ...within(scope, range), kinds: VIEWS, measures: ['count'] };
+  return before(scope, window, viewFigures);
 }
 
 /** Page views have no value, so the sum is that of the visible time. */

@@ -33,15 +33,26 @@ export function within(scope: Scope, window: { from: number; to: number }, more:
   return { project: scope.project, from: window.from, to: window.to, filters: [...filtersOf(scope.filters), ...more] };
 }
 
+export interface Span {
+  from: number;
+  to: number;
+}
+
 /** The period before, of the same length, when the viewer compares and there can be one. */
-export function before(scope: Scope, { from, to }: { from: number; to: number }): { from: number; to: number } | null {
+function spanBefore(scope: Scope, { from, to }: Span): Span | null {
   const length = to - from;
   return scope.compare && from >= length ? { from: from - length, to: from } : null;
 }
 
+/** A question about the period before. */
+export function before(scope: Scope, window: Span, question: (scope: Scope, span: Span) => Query): Query | null {
+  const span = spanBefore(scope, window);
+  return span && question(scope, span);
+}
+
 /** Adds the period before to a question without steps. With them it would not do: steps of a range that ends now are no whole hours of the one before, so the service would read its events. */
 export function compared<T extends Scoped>(scope: Scope, query: T): T & { compare?: boolean } {
-  return before(scope, query) ? { ...query, compare: true } : query;
+  return spanBefore(scope, query) ? { ...query, compare: true } : query;
 }
 
 /** The members that make a question one over time, in steps of the viewer's zone. */

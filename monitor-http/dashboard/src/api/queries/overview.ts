@@ -29,6 +29,5 @@ export function vitals(scope: Scope, window: TimeWindow): Query {
 }
 
 export function vitalsBefore(scope: Scope, window: TimeWindow): Query | null {
-  const range = before(scope, window);
-  return range && { ...within(scope, range, [vitalNames]), kinds: ['vital'], group_by: ['name'], measures: ['p75'] };
+  return before(scope, window, (own, span) => ({ ...within(own, span, [vitalNames]), kinds: ['vital'], group_by: ['name'], measures: ['p75'] }));
 }

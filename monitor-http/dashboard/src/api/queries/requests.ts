@@ -2,7 +2,7 @@
 
 import type { TimeWindow } from '../../lib/range.ts';
 import type { EventsQuery, Query } from '../types.ts';
-import { before, is, isNot, stepped, summed, within, type Scope } from './common.ts';
+import { before, is, isNot, stepped, summed, within, type Scope, type Span } from './common.ts';
 
 /** The busiest endpoints and files; they are ordered and searched on the page. */
 export const ENDPOINT_ROWS = 1_000;
@@ -10,14 +10,15 @@ export const SAMPLE_EVENTS = 8;
 
 const DURATIONS = ['p50', 'p75', 'p95'];
 
+const requestFigures = (scope: Scope, span: Span): Query => ({ ...within(scope, span), kinds: ['request'], measures: ['count', 'failures', ...DURATIONS] });
+
 /** Durations, over time and of the whole range. Apart from the outcomes, because this can be read from rollups and those cannot. */
 export function durations(scope: Scope, window: TimeWindow): Query {
-  return { ...within(scope, window), ...summed(window), kinds: ['request'], measures: ['count', 'failures', ...DURATIONS] };
+  return { ...requestFigures(scope, window), ...summed(window) };
 }
 
 export function durationsBefore(scope: Scope, window: TimeWindow): Query | null {
-  const range = before(scope, window);
-  return range && { ...within(scope, range), kinds: ['request'], measures: ['count', 'failures', ...DURATIONS] };
+  return before(scope, window, requestFigures);
 }
 
 /** How requests ended, over time: status classes and classes of failure come from the same rows. */
