@@ -393,6 +393,8 @@ const CONSUMER: &[(&str, &str)] = &[
     ("check.crcs", "true"),
     // What is read ahead; the consumer itself holds chunks of many messages.
     ("queued.max.messages.kbytes", "32768"),
+    // When so much is read ahead, librdkafka looks again after this time: by default a second, of which most is spent idle.
+    ("fetch.queue.backoff.ms", "10"),
     // For the lag among the metrics.
     ("statistics.interval.ms", "5000"),
 ];

@@ -69,6 +69,20 @@ impl Chunk {
         self.bytes.len()
     }
 
+    /// Whether it has memory for messages already.
+    pub(crate) fn has_room(&self) -> bool {
+        self.bytes.capacity() > 0
+    }
+
+    /// Empties it. Its memory stays for other messages: to get as much anew costs as much as to fill it.
+    pub(crate) fn clear(&mut self) {
+        let Chunk { bytes, messages, checksum, since } = self;
+        bytes.clear();
+        messages.clear();
+        checksum.reset();
+        *since = None;
+    }
+
     /// Offsets of the first and the last message.
     pub(crate) fn bounds(&self) -> Option<(i64, i64)> {
         Some((self.messages.first()?.offset, self.messages.last()?.offset))
@@ -106,6 +120,16 @@ mod tests {
         assert_eq!((chunk.bounds(), chunk.len(), chunk.bytes()), (Some((3, 9)), 3, 7));
         assert_eq!((chunk.message(2).map(|raw| raw.offset), chunk.message(3)), (Some(9), None));
         assert_eq!(Chunk::default().bounds(), None);
+    }
+
+    #[test]
+    fn what_is_emptied_is_like_new_but_for_its_room() {
+        let mut used = chunk(&[(3, "a"), (4, "b")]);
+        used.clear();
+        assert!(used.is_empty() && used.has_room() && !Chunk::default().has_room());
+        assert_eq!((used.bounds(), used.since(), used.bytes()), (None, None, 0));
+        used.push(Raw { offset: 7, time: 5, key: b"k", payload: b"c" }, Instant::now());
+        assert_eq!((used.bounds(), used.checksum()), (Some((7, 7)), chunk(&[(7, "c")]).checksum()));
     }
 
     #[test]

@@ -29,7 +29,7 @@ use tokio::sync::oneshot;
 
 use crate::consumer::{
     Config, Shared,
-    chunk::Raw,
+    chunk::{Chunk, Raw},
     note::Note,
     partition::{Limits, Partition, WentBack},
     turns,
@@ -167,6 +167,8 @@ struct State {
     waiting_bytes: usize,
     /// Partitions that have such messages.
     waiting: usize,
+    /// Chunks that were written, empty: their memory is used again while much waits in the topics.
+    spare: Vec<Chunk>,
 }
 
 impl State {
@@ -185,6 +187,7 @@ impl State {
             leaving: false,
             waiting_bytes: 0,
             waiting: 0,
+            spare: Vec::new(),
         }
     }
 
@@ -245,7 +248,11 @@ impl State {
 
     fn hear(&mut self, news: News) {
         match news {
-            News::Ended { lease, copies, written } => {
+            News::Ended { lease, mut chunk, copies, written } => {
+                if self.spare.len() < self.shared.config.concurrent_writes {
+                    chunk.clear();
+                    self.spare.push(chunk);
+                }
                 let partition = self.partitions.get_mut(&place(&lease)).filter(|partition| *partition.lease() == lease);
                 match partition {
                     Some(partition) if written => partition.written(copies),
@@ -315,6 +322,13 @@ impl State {
         let Config { limits, concurrent_writes, .. } = &self.shared.config;
         let mut all: Vec<&mut Partition> = self.partitions.values_mut().collect();
         let turns = turns::give(&mut all, *concurrent_writes, limits.events, Instant::now());
+        if !turns {
+            self.spare.clear();
+        }
+        for partition in all.into_iter().filter(|partition| partition.needs_room()) {
+            let Some(spare) = self.spare.pop() else { break };
+            partition.furnish(spare);
+        }
         let (mut pause, mut resume) = (TopicPartitionList::new(), TopicPartitionList::new());
         for ((topic, id), partition) in &mut self.partitions {
             let rest = partition.should_rest(turns);

@@ -208,6 +208,16 @@ impl Partition {
         self.turn = Turn::Since(now);
     }
 
+    /// Whether it is read in its turn and has no memory for what comes.
+    pub(crate) fn needs_room(&self) -> bool {
+        matches!(self.turn, Turn::Since(_)) && !self.filling.has_room()
+    }
+
+    /// Fills this chunk, which is empty, next.
+    pub(crate) fn furnish(&mut self, spare: Chunk) {
+        self.filling = spare;
+    }
+
     /// Whether it should not be read now. `turns`: those that are behind are read in turns.
     pub(crate) fn should_rest(&mut self, turns: bool) -> bool {
         // Not to and fro with each chunk.

@@ -49,7 +49,7 @@ pub(crate) struct Work {
 /// What a writer tells the thread that owns the partitions.
 pub(crate) enum News {
     /// Every message is dealt with, or the partition was taken away in between.
-    Ended { lease: Lease, copies: Box<Copies>, written: bool },
+    Ended { lease: Lease, chunk: Chunk, copies: Box<Copies>, written: bool },
     /// Asks whether the partition is still this consumer's.
     IsMine { lease: Lease, answer: oneshot::Sender<bool> },
     /// A sink or a processor panicked; the partition's memory of copies is gone with it.
@@ -68,8 +68,8 @@ pub(crate) fn start(shared: Arc<Shared>, work: Work, news: mpsc::SyncSender<News
         let writer = Writer { shared, lease: lease.clone(), revoked, news: news.clone() };
         let ended = match writer.form(chunk, repeated, again, copies).await {
             Some((formed, chunk, copies)) => {
-                let written = writer.run(formed, chunk, proved).await.is_ok();
-                News::Ended { lease, copies, written }
+                let written = writer.run(formed, &chunk, proved).await.is_ok();
+                News::Ended { lease, chunk, copies, written }
             }
             None => News::Panicked,
         };
@@ -115,7 +115,7 @@ impl Writer {
         task::spawn_blocking(work).await.inspect_err(|error| tracing::error!(%error, "reading a batch panicked")).ok()
     }
 
-    async fn run(&self, formed: Formed, chunk: Chunk, mut proved: Instant) -> Result<(), Revoked> {
+    async fn run(&self, formed: Formed, chunk: &Chunk, mut proved: Instant) -> Result<(), Revoked> {
         let Formed { batch, unreadable, copies, dropped } = formed;
         let counts = &self.shared.counts;
         let letter = |position: usize, reason: &str| {
@@ -135,7 +135,7 @@ impl Writer {
             counts.count(Labelled::Delivered, sink.name(), delivered);
             counts.count(Labelled::Batches, sink.name(), 1);
             counts.count(Labelled::DeadLettered, sink.name(), dead.len() as u64);
-            let positions = if dead.is_empty() { HashMap::new() } else { positions(&chunk) };
+            let positions = if dead.is_empty() { HashMap::new() } else { positions(chunk) };
             for DeadEvent { batch, error } in dead {
                 let reason = error.report();
                 tracing::warn!(sink = sink.name(), batch = %batch.id(), error = reason, "an event was refused for good");
