@@ -69,9 +69,23 @@ pub struct Query {
     /// Asks the same of the period before, of the same length.
     #[serde(default)]
     pub compare: bool,
+    /// Whether a sample of the visitors may answer.
+    #[serde(default)]
+    pub sampling: Sampling,
     /// Reads every event instead of a sample or a rollup.
     #[serde(default)]
     pub exact: bool,
+}
+
+/// When a sample of the visitors answers for all of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sampling {
+    /// When all would take long. The answer tells the error to expect.
+    #[default]
+    Auto,
+    /// Never, however long it takes. Rollups may answer.
+    Never,
 }
 
 /// The largest groups.

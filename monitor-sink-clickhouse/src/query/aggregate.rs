@@ -37,7 +37,7 @@ pub(super) async fn answer(store: &ClickHouseStore, scope: &Scope, query: &Query
         Some(top) => {
             let ask =
                 Ask { step: None, measures: vec![&top.by], order: Some((query.group_by.len(), true)), limit: top.n, ..plain(scope, query) };
-            let largest = run(store, &ask, plan(store, known, &ask, query.exact)).await?;
+            let largest = run(store, &ask, plan(store, known, &ask, query)).await?;
             add(&mut stats, &largest.stats);
             let top_groups = groups(&largest, 0, query.group_by.len(), top.others);
             // Nothing at all: there is no largest group, and there are no others.
@@ -116,11 +116,11 @@ async fn period(
     query: &Query,
 ) -> Result<(Rows, Option<Vec<Vec<Cell>>>), QueryError> {
     if !query.totals {
-        return Ok((run(store, ask, plan(store, known, ask, query.exact)).await?, None));
+        return Ok((run(store, ask, plan(store, known, ask, query)).await?, None));
     }
     let whole =
         Ask { step: None, order: ask.order.and_then(|(column, descending)| Some((column.checked_sub(1)?, descending))), ..ask.clone() };
-    let (parts, of_whole) = (plan(store, known, ask, query.exact), plan(store, known, &whole, query.exact));
+    let (parts, of_whole) = (plan(store, known, ask, query), plan(store, known, &whole, query));
     let mut rows = match parts.as_slice() {
         [part] if parts == of_whole && adds_up(ask, part) => run_part(store, &Ask { totals: true, ..ask.clone() }, part).await?,
         _ => run(store, ask, parts).await?,
@@ -159,7 +159,7 @@ fn add(all: &mut Stats, more: &Stats) {
     }
 }
 
-fn plan(store: &ClickHouseStore, known: &Known, ask: &Ask<'_>, exact: bool) -> Vec<Part> {
+fn plan(store: &ClickHouseStore, known: &Known, ask: &Ask<'_>, query: &Query) -> Vec<Part> {
     let question = plan::Question {
         project: ask.selection.project,
         range: ask.range.clone(),
@@ -169,7 +169,8 @@ fn plan(store: &ClickHouseStore, known: &Known, ask: &Ask<'_>, exact: bool) -> V
         filters: ask.selection.filters,
         group_by: ask.group_by,
         measures: &ask.measures,
-        exact,
+        sampling: query.sampling,
+        exact: query.exact,
         limits: store.limits(),
         now: super::now(),
     };

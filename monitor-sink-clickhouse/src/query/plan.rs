@@ -14,7 +14,7 @@ use std::{collections::BTreeMap, ops::Range};
 
 use monitor_core::{
     Kind,
-    query::{Field, Filter, Measure, Op, RetentionQuery},
+    query::{Field, Filter, Measure, Op, RetentionQuery, Sampling},
 };
 
 use super::{
@@ -136,6 +136,7 @@ pub(super) struct Question<'a> {
     pub(super) filters: &'a [Filter],
     pub(super) group_by: &'a [Field],
     pub(super) measures: &'a [&'a Measure],
+    pub(super) sampling: Sampling,
     pub(super) exact: bool,
     pub(super) limits: Limits,
     /// The time at which the question is asked, ms.
@@ -239,20 +240,23 @@ pub(super) fn plan(question: &Question<'_>, known: &Known) -> Vec<Part> {
     parts
 }
 
-/// A sample of sessions, large enough for each of the steps; what filters leave of them is known only when they have been asked.
-fn of_sessions(rows: u64, steps: u64, limits: Limits) -> Sample {
+/// A sample of sessions, large enough for each of the steps. What filters leave of them is known only when they have been asked: a quarter each
+/// is the guess.
+fn of_sessions(rows: u64, steps: u64, filters: usize, limits: Limits) -> Sample {
     let mut sample = fraction(rows, limits.sample_sessions);
     #[allow(clippy::cast_precision_loss, reason = "an estimate")]
-    let each = rows as f64 / steps.max(1) as f64;
+    let each = (rows >> (2 * filters).min(63)) as f64 / steps.max(1) as f64;
     while sample != Sample::ALL && trust::of_seen(each * sample.share(), sample) > trust::tolerable(steps > 1) {
         sample = Sample(sample.0 / 2);
     }
-    sample
+    // Half of the rows are not read in half of the time, and would have to be read again if they are too few.
+    if sample.0 <= 2 { Sample::ALL } else { sample }
 }
 
 /// The size of a sample of events.
 fn sample<'a>(question: &Question<'_>, mut measures: impl Iterator<Item = &'a &'a Measure>, rows: u64) -> Sample {
-    if rows <= 2 * question.limits.sample_events || !measures.all(|measure| sampled(measure)) || picks(question.filters) {
+    let all = question.sampling == Sampling::Never || rows <= 2 * question.limits.sample_events || picks(question.filters);
+    if all || !measures.all(|measure| sampled(measure)) {
         return Sample::ALL;
     }
     fraction(rows, question.limits.sample_events)
@@ -398,11 +402,11 @@ fn people(question: &Question<'_>, known: &Known) -> Option<(Source, Sample)> {
         return None;
     }
     let rows = known.sessions(question.project, &cover.rolled);
-    let sample = if rows <= question.limits.few_sessions || picks(question.filters) {
+    let sample = if question.sampling == Sampling::Never || rows <= question.limits.few_sessions || picks(question.filters) {
         Sample::ALL
     } else {
         let steps = question.step.map_or(1, |step| (question.range.end - question.range.start) / step + 1);
-        of_sessions(rows, u64::try_from(steps).unwrap_or(1), question.limits)
+        of_sessions(rows, u64::try_from(steps).unwrap_or(1), question.filters.len(), question.limits)
     };
     Some((Source::People(cover, spread), sample))
 }
@@ -630,13 +634,15 @@ mod tests {
         filters: Vec<Filter>,
         group_by: Vec<Field>,
         project: &'static str,
+        sampling: Sampling,
         exact: bool,
     }
 
     impl Default for Scene {
         fn default() -> Scene {
             let range = 100 * DAY..103 * DAY;
-            Scene { range, step: None, zone: 0, kinds: vec![], filters: vec![], group_by: vec![], project: "shop", exact: false }
+            let sampling = Sampling::Auto;
+            Scene { range, step: None, zone: 0, kinds: vec![], filters: vec![], group_by: vec![], project: "shop", sampling, exact: false }
         }
     }
 
@@ -656,6 +662,7 @@ mod tests {
                 filters: &self.filters,
                 group_by: &self.group_by,
                 measures: &measures,
+                sampling: self.sampling,
                 exact: self.exact,
                 limits: Limits::new(200_000),
                 now: 102 * DAY + 10 * HOUR + 5,
@@ -825,12 +832,32 @@ mod tests {
     }
 
     #[test]
+    fn sessions_are_sampled_unless_little_is_left_of_them_or_nobody_wants_it() {
+        let sample = |each_day: u64, filters: &[Field], sampling| {
+            let mut known = known();
+            known.days.values_mut().for_each(|day| day.sessions = each_day);
+            let filters = filters.iter().cloned().map(is).collect();
+            Scene { filters, sampling, ..Scene::default() }.plan_with(&[Measure::Visitors], &known)[0].sample
+        };
+        let three = [Field::Browser, Field::Device, Field::Country];
+        assert_eq!(sample(240_000, &[], Sampling::Auto), Sample(8));
+        assert_eq!(sample(240_000, &three[..1], Sampling::Auto), Sample(8));
+        assert_eq!(sample(240_000, &three[..2], Sampling::Auto), Sample(4));
+        assert_eq!(sample(240_000, &three, Sampling::Auto), Sample::ALL);
+        assert_eq!(sample(24_000_000, &three, Sampling::Auto), Sample(64));
+        assert_eq!(sample(24_000_000, &[], Sampling::Never), Sample::ALL);
+        let events = |sampling| Scene { sampling, ..Scene::default() }.plan(&[Measure::Pages])[0].sample;
+        assert_ne!(events(Sampling::Auto), Sample::ALL);
+        assert_eq!(events(Sampling::Never), Sample::ALL);
+    }
+
+    #[test]
     fn each_step_has_enough_visitors() {
         let limits = Limits::new(200_000);
-        assert_eq!(of_sessions(700_000, 1, limits), Sample(8));
+        assert_eq!(of_sessions(700_000, 1, 0, limits), Sample(8));
         // Of 23,000 a day, an eighth would be off by 3.4 %.
-        assert_eq!(of_sessions(700_000, 30, limits), Sample(4));
-        assert_eq!(of_sessions(700_000, 700, limits), Sample::ALL);
+        assert_eq!(of_sessions(700_000, 30, 0, limits), Sample(4));
+        assert_eq!(of_sessions(700_000, 700, 0, limits), Sample::ALL);
     }
 
     #[test]

@@ -238,6 +238,7 @@ fn some_question() -> impl Strategy<Value = (Value, usize)> {
         }
         question["compare"] = json!(extra == 3 || extra == 4);
         question["totals"] = json!(step.is_some() && extra >= 4);
+        question["sampling"] = json!(if extra % 2 == 0 { "never" } else { "auto" });
         if extra == 5 && !measures.contains(&"histogram") {
             measures.push("histogram");
         }
@@ -266,6 +267,7 @@ fn whatever_is_asked_rollups_answer_as_the_events_do() {
         let (answer, exact) =
             runtime.block_on(async { (ask(&planned, question.clone(), false).await, ask(&monitor, question.clone(), true).await) });
         prop_assert_eq!((exact.stats.source, exact.stats.sample, exact.stats.error), (Source::Events, 1.0, 0.0));
+        prop_assert!(answer.stats.sample >= 1.0 || question["sampling"] == "auto");
         if answer.stats.sample < 1.0 {
             return Ok(());
         }
@@ -327,6 +329,7 @@ fn a_sample_has_all_events_of_its_visitors_from_the_rollup_and_beside_it() {
         // Those of a sample say nothing about all.
         measures.retain(|measure| measure != "min" && measure != "max");
         measures.push(json!("pages"));
+        question["sampling"] = json!("auto");
         // The period before has a sample of its own, and so may the whole have.
         question["compare"] = json!(false);
         question["totals"] = json!(false);
@@ -439,13 +442,18 @@ async fn a_sample_stands_for_all_within_the_error_it_names() {
     let monitor = built(some_requests(8_000, 5, 3_000), 1_000).await;
     let plan = json!([{"field": "attributes.plan", "op": "in", "values": ["pro"]}]);
     let members = json!({"filters": plan, "kinds": ["vital", "request"], "measures": ["count", "visitors", "sessions", "pages", "p90", "avg", "good_share"]});
-    let (sample, all) = (ask(&monitor, members.clone(), false).await, ask(&monitor, members, true).await);
+    let (sample, all) = (ask(&monitor, members.clone(), false).await, ask(&monitor, members.clone(), true).await);
     assert_eq!((sample.stats.source, all.stats.source), (Source::Events, Source::Events));
     assert!(sample.stats.sample <= 1.0 / 8.0 && sample.stats.error > 0.01 && sample.stats.error < 0.3, "{:?}", sample.stats);
     for ((column, a), b) in sample.columns.iter().zip(&sample.rows[0]).zip(&all.rows[0]) {
         let (a, b) = (a.as_f64().unwrap(), b.as_f64().unwrap());
         assert!((a / b - 1.0).abs() < 1.5 * sample.stats.error, "{column}: {a} instead of {b}, error {}", sample.stats.error);
     }
+    // Whoever wants no sample gets none.
+    let mut unsampled = members;
+    unsampled["sampling"] = json!("never");
+    let whole = ask(&monitor, unsampled, false).await;
+    assert_eq!((whole.stats.sample, whole.stats.error, &whole.rows), (1.0, 0.0, &all.rows));
     // Of so few visitors any sample would be too uncertain: all of them are read after all.
     let members = json!({"from": BEGIN, "to": BEGIN + 4 * DAY, "measures": ["visitors", "sessions"]});
     let monitor = built(some_requests(8_000, 5, 3_000), 100).await;

@@ -66,6 +66,7 @@ pub(crate) async fn all(store: &dyn Store, until: i64) -> Result<Vec<Question>> 
         ("uv_30d", "/query", visitors(&[]), 0),
         ("uv_30d_filter1", "/query", visitors(&three[..1]), 0),
         ("uv_30d_filters3", "/query", visitors(&three), 0),
+        ("uv_30d_whole", "/query", with(visitors(&[]), json!({"sampling": "never"})), 0),
         ("uv_by_day", "/query", month(json!({"step": DAY, "measures": ["visitors"]})), 1),
         ("top_routes", "/query", month(routes), 1),
         ("issues_7d", "/query/issues", issues, 1),

@@ -28,6 +28,7 @@ export interface Query extends Scoped {
   top?: { n: number; by: string; others?: boolean };
   totals?: boolean;
   compare?: boolean;
+  sampling?: 'auto' | 'never';
   exact?: boolean;
 }
 
