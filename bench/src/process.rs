@@ -145,7 +145,10 @@ pub fn is_stopped(pid: u32) -> bool {
 
 /// A loopback address on which nothing listens.
 pub fn free_address() -> Result<SocketAddr> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+    // Below the ports that the system gives to outgoing connections: under load one of those would take it before the server does.
+    let mut ports = std::iter::repeat_with(|| fastrand::u16(15_000..32_000)).take(100);
+    let free = ports.find_map(|port| TcpListener::bind(("127.0.0.1", port)).ok());
+    Ok(free.ok_or("no port is free")?.local_addr()?)
 }
 
 /// Lines of the logs (`*.log`) in a folder that tell of a panic.

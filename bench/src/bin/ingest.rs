@@ -22,7 +22,7 @@ use monitor_bench::{
     Result,
     client::Client,
     events, figure,
-    process::{Process, cpu, resident},
+    process::{Process, cpu, free_address, resident},
 };
 use serde_json::json;
 use tokio::time::{sleep, sleep_until};
@@ -211,8 +211,8 @@ async fn main() -> Result<()> {
 }
 
 async fn start(name: &'static str, program: &Path, more: &[&str], helper: &'static str, output: &Path) -> Result<Subject> {
-    let addr = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-    let internal = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    let addr = free_address()?;
+    let internal = free_address()?;
     let args = if name == "floor" {
         vec![addr.to_string()]
     } else {
@@ -226,7 +226,7 @@ async fn start(name: &'static str, program: &Path, more: &[&str], helper: &'stat
 }
 
 async fn start_node(folder: &Path, output: &Path) -> Result<Subject> {
-    let addr = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    let addr = free_address()?;
     let args = vec![folder.join("server.mjs").display().to_string(), addr.to_string(), output.join("node.ndjson").display().to_string()];
     let process = Process::start(Path::new("node"), &args, "ready", &output.join("node.log")).await?;
     Ok(Subject { name: "node", addr, internal: addr, process, helper: "" })
