@@ -133,7 +133,7 @@ fn schemas() -> Value {
             ("top", json!({"anyOf": [named("Top"), {"type": "null"}]})),
             ("totals", flag("Asks the same of the whole range, too: the groups without steps. Needs `step`.")),
             ("compare", flag("Asks the same of the period before, of the same length.")),
-            ("sampling", order(&["auto", "never"])),
+            ("sampling", json!({"type": "string", "enum": ["auto", "never"], "default": "auto", "description": "Whether a sample of the visitors may answer."})),
             exact(),
         ]),
         "OrderBy": object(&["column"], &[("column", text("A column of the answer.")), ("descending", flag("Largest first."))]),

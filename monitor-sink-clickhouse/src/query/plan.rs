@@ -241,11 +241,12 @@ pub(super) fn plan(question: &Question<'_>, known: &Known) -> Vec<Part> {
 }
 
 /// A sample of sessions, large enough for each of the steps. What filters leave of them is known only when they have been asked: a quarter each
-/// is the guess.
-fn of_sessions(rows: u64, steps: u64, filters: usize, limits: Limits) -> Sample {
+/// is the guess, and all of those that leave something out.
+fn of_sessions(rows: u64, steps: u64, filters: &[Filter], limits: Limits) -> Sample {
+    let choosing = filters.iter().filter(|filter| filter.op != Op::NotIn).count();
     let mut sample = fraction(rows, limits.sample_sessions);
     #[allow(clippy::cast_precision_loss, reason = "an estimate")]
-    let each = (rows >> (2 * filters).min(63)) as f64 / steps.max(1) as f64;
+    let each = (rows >> (2 * choosing).min(63)) as f64 / steps.max(1) as f64;
     while sample != Sample::ALL && trust::of_seen(each * sample.share(), sample) > trust::tolerable(steps > 1) {
         sample = Sample(sample.0 / 2);
     }
@@ -406,7 +407,7 @@ fn people(question: &Question<'_>, known: &Known) -> Option<(Source, Sample)> {
         Sample::ALL
     } else {
         let steps = question.step.map_or(1, |step| (question.range.end - question.range.start) / step + 1);
-        of_sessions(rows, u64::try_from(steps).unwrap_or(1), question.filters.len(), question.limits)
+        of_sessions(rows, u64::try_from(steps).unwrap_or(1), question.filters, question.limits)
     };
     Some((Source::People(cover, spread), sample))
 }
@@ -854,10 +855,12 @@ mod tests {
     #[test]
     fn each_step_has_enough_visitors() {
         let limits = Limits::new(200_000);
-        assert_eq!(of_sessions(700_000, 1, 0, limits), Sample(8));
+        assert_eq!(of_sessions(700_000, 1, &[], limits), Sample(8));
+        let left_out = [Field::Browser, Field::Device, Field::Country].map(|field| Filter { op: Op::NotIn, ..is(field) });
+        assert_eq!(of_sessions(700_000, 1, &left_out, limits), Sample(8));
         // Of 23,000 a day, an eighth would be off by 3.4 %.
-        assert_eq!(of_sessions(700_000, 30, 0, limits), Sample(4));
-        assert_eq!(of_sessions(700_000, 700, 0, limits), Sample::ALL);
+        assert_eq!(of_sessions(700_000, 30, &[], limits), Sample(4));
+        assert_eq!(of_sessions(700_000, 700, &[], limits), Sample::ALL);
     }
 
     #[test]

@@ -195,7 +195,8 @@ impl KafkaConsumer {
     }
 
     /// About how many bytes of messages may wait to be written. Default: 512 MiB. Decoding takes about three times the bytes of
-    /// each batch that is being written on top.
+    /// each batch that is being written on top, and while much waits in the topics, as many written batches as are written at a time keep their
+    /// memory for the next ones.
     pub fn max_buffered_bytes(mut self, bytes: usize) -> KafkaConsumer {
         self.max_buffered_bytes = bytes.max(1 << 20);
         self
