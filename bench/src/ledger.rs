@@ -10,7 +10,7 @@ use std::{
 
 use serde::Deserialize;
 use serde_json::{json, value::RawValue};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
     Result,
@@ -189,17 +189,30 @@ impl Ledger {
         self.entries().values().filter(|entry| entry.state == State::Accepted).count()
     }
 
-    /// Waits until everything accepted is visible or nothing changes any more, then compares.
+    /// Waits until everything accepted is visible, for this long at most, then compares.
     pub async fn compare(&self, addr: SocketAddr, since: i64, patience: Duration) -> Result<Verdict> {
         let mut client = Client::new(addr);
-        let expected = self.accepted() as u64;
-        // Not all yet, or the engine is coming back. What is missing at the end is found below.
-        until(patience, async || count(&mut client, since).await.is_ok_and(|count| count >= expected)).await;
-        // What is visible too much may come late.
-        sleep(Duration::from_secs(2)).await;
+        let deadline = Instant::now() + patience;
+        loop {
+            let expected = self.accepted() as u64;
+            let left = deadline.saturating_duration_since(Instant::now());
+            // Not all yet, or the engine is coming back. What is missing at the end is found below.
+            until(left, async || count(&mut client, since).await.is_ok_and(|count| count >= expected)).await;
+            // What is visible too much may come late.
+            sleep(Duration::from_secs(2)).await;
+            let verdict = self.verdict(&mut client, since).await?;
+            // Events whose answer was lost count, too: as many as were accepted can be visible before all that were accepted are.
+            if verdict.missing == 0 || Instant::now() >= deadline {
+                return Ok(verdict);
+            }
+        }
+    }
+
+    /// Compares with what can be read now.
+    async fn verdict(&self, client: &mut Client, since: i64) -> Result<Verdict> {
         let mut seen: HashMap<u128, u32> = HashMap::new();
         let mut verdict = Verdict::default();
-        read_all(&mut client, since, |id, data| {
+        read_all(client, since, |id, data| {
             *seen.entry(id).or_default() += 1;
             let known = self.entries().get(&id).is_some_and(|entry| entry.state != State::Rejected && entry.data == fingerprint(data));
             if !known {

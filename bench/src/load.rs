@@ -11,7 +11,7 @@ use std::{
 
 use tokio::{
     task::JoinHandle,
-    time::{interval, sleep},
+    time::{Instant, Interval, interval_at, sleep},
 };
 
 use crate::{Result, client::Client, ledger::Ledger};
@@ -56,7 +56,9 @@ impl Load {
             refused: AtomicU64::new(0),
         });
         let pause = Duration::from_micros(1_000_000 * CONNECTIONS * EVENTS as u64 / events_per_second);
-        let senders = (0..CONNECTIONS).map(|n| tokio::spawn(send(shared.clone(), n as usize, pause))).collect();
+        // One after the other: a fault that comes between two sends of all would meet none.
+        let start = |n: u64| Instant::now() + pause.mul_f64(n as f64 / CONNECTIONS as f64);
+        let senders = (0..CONNECTIONS).map(|n| tokio::spawn(send(shared.clone(), n as usize, interval_at(start(n), pause)))).collect();
         Load { shared, senders }
     }
 
@@ -93,10 +95,9 @@ impl Sent {
     }
 }
 
-async fn send(shared: Arc<Shared>, n: usize, pause: Duration) -> Result<()> {
+async fn send(shared: Arc<Shared>, n: usize, mut tick: Interval) -> Result<()> {
     let mut clients: Vec<Client> = shared.receivers.iter().copied().map(Client::new).collect();
     let count = clients.len();
-    let mut tick = interval(pause);
     while !shared.stop.load(Ordering::Relaxed) {
         tick.tick().await;
         let batch = shared.ledger.issue(EVENTS)?;

@@ -51,9 +51,9 @@ async fn main() -> Result<()> {
             Ok(()) => println!("   holds"),
             Err(error) => {
                 println!("   DOES NOT HOLD: {error}");
-                failed.push(*name);
+                failed.push(format!("{name}: {error}"));
             }
         }
     }
-    if failed.is_empty() { Ok(()) } else { Err(format!("did not hold: {}", failed.join(", ")).into()) }
+    if failed.is_empty() { Ok(()) } else { Err(format!("did not hold: {}", failed.join("; ")).into()) }
 }

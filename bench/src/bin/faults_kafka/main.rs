@@ -109,12 +109,12 @@ async fn run_all(run: Rc<Run>, only: &str, parallel: usize) -> Result<()> {
             Ok(()) => println!("   holds"),
             Err(error) => {
                 println!("   DOES NOT HOLD: {error}");
-                failed.push(name);
+                failed.push(format!("{name}: {error}"));
             }
         }
         sums.add(&report.figures);
     }
     println!();
     sums.lines("faults_kafka").iter().for_each(|line| println!("{line}"));
-    if failed.is_empty() { Ok(()) } else { Err(format!("did not hold: {}", failed.join(", ")).into()) }
+    if failed.is_empty() { Ok(()) } else { Err(format!("did not hold: {}", failed.join("; ")).into()) }
 }
