@@ -39,7 +39,9 @@ fn run(command: &mut Command) {
 }
 
 fn free_address() -> String {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+    // Below the ports that the system gives to outgoing connections: one of those would take it before the broker does.
+    let mut ports = std::iter::repeat_with(|| fastrand::u16(15_000..32_000)).take(100);
+    ports.find_map(|port| TcpListener::bind(("127.0.0.1", port)).ok()).unwrap().local_addr().unwrap().to_string()
 }
 
 impl Broker {

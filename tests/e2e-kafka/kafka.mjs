@@ -4,7 +4,8 @@ import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { freeAddress, started } from './process.mjs';
+import { freeAddress } from '../free-port.mjs';
+import { started } from './process.mjs';
 
 const lag = fileURLToPath(new URL('Lag.java', import.meta.url));
 const logging = fileURLToPath(new URL('../kafka/log4j2.xml', import.meta.url));

@@ -6,9 +6,10 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, beforeEach, test } from 'node:test';
+import { freeAddress } from '../free-port.mjs';
 import { ask } from './ask.mjs';
 import { startNginx } from './nginx.mjs';
-import { freeAddress, stopAll, until } from './process.mjs';
+import { stopAll, until } from './process.mjs';
 
 const MIB = 1024 * 1024;
 

@@ -1,14 +1,5 @@
 // Processes and what is waited for.
 import { spawn } from 'node:child_process';
-import { createServer } from 'node:net';
-
-/** An address of this machine where nobody listens. */
-export const freeAddress = () => new Promise((done) => {
-  const probe = createServer().listen(0, '127.0.0.1', () => {
-    const { port } = probe.address();
-    probe.close(() => done(`127.0.0.1:${port}`));
-  });
-});
 
 /** Waits until `ask` gives something, and gives that; what it throws meanwhile is the reason when it never does. */
 export async function until(what, ask, { within = 60_000, every = 50 } = {}) {

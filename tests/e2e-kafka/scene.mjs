@@ -4,9 +4,10 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { freeAddress } from '../free-port.mjs';
 import { startKafka } from './kafka.mjs';
 import { startNginx } from './nginx.mjs';
-import { freeAddress, start, stopAll, until } from './process.mjs';
+import { start, stopAll, until } from './process.mjs';
 
 const root = resolve(fileURLToPath(new URL('../..', import.meta.url)));
 const built = process.env.MONITOR_BUILT ?? join(root, 'target/debug');

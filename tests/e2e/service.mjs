@@ -2,24 +2,17 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
+import { freeAddress } from '../free-port.mjs';
 
 export const root = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
 const receiver = process.env.MONITOR_QUICKSTART ?? join(root, 'target/debug/examples/quickstart');
 const loadgen = process.env.MONITOR_LOADGEN ?? join(root, 'target/debug/loadgen');
 const engine = process.env.MONITOR_ENGINE ?? join(root, 'target/debug/monitor-engine');
 const flags = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
-
-const freeAddress = () => new Promise((done) => {
-  const probe = createServer().listen(0, '127.0.0.1', () => {
-    const { port } = probe.address();
-    probe.close(() => done(`127.0.0.1:${port}`));
-  });
-});
 
 /** Runs a program to its end. */
 const run = (program, args) => new Promise((done, failed) => {

@@ -3,11 +3,11 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { freeAddress } from '../free-port.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const root = resolve(here, '../..');
@@ -18,13 +18,6 @@ const token = 'token-of-the-schemathesis-run';
 let base;
 let server;
 let data;
-
-const freeAddress = () => new Promise((done) => {
-  const probe = createServer().listen(0, '127.0.0.1', () => {
-    const { port } = probe.address();
-    probe.close(() => done(`127.0.0.1:${port}`));
-  });
-});
 
 before(async () => {
   data = mkdtempSync(join(tmpdir(), 'monitor-schemathesis-'));

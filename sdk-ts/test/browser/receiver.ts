@@ -41,6 +41,7 @@
  * `MONITOR_QUICKSTART` names another receiver than the debug build of the `quickstart` example, `CHROMIUM` another browser.
  */
 import {spawn, type ChildProcess} from 'node:child_process';
+import {randomInt} from 'node:crypto';
 import {mkdtemp, rm} from 'node:fs/promises';
 import {createServer, request as ask, type IncomingHttpHeaders, type IncomingMessage, type Server, type ServerResponse} from 'node:http';
 import {createServer as createTcpServer, type AddressInfo} from 'node:net';
@@ -606,11 +607,16 @@ async function collect(stream: IncomingMessage): Promise<Buffer> {
 }
 
 async function freePort(): Promise<number> {
-  const probe = createTcpServer();
-  await new Promise<void>((resolve) => probe.listen(0, '127.0.0.1', resolve));
-  const {port} = probe.address() as AddressInfo;
-  await new Promise((resolve) => probe.close(resolve));
-  return port;
+  for (;;) {
+    // Below the ports that the system gives to outgoing connections: under load one of those would take it before the server does.
+    const port = randomInt(15_000, 32_000);
+    const probe = createTcpServer();
+    const free = await new Promise<boolean>((resolve) => {
+      probe.once('error', () => resolve(false));
+      probe.listen(port, '127.0.0.1', () => probe.close(() => resolve(true)));
+    });
+    if (free) return port;
+  }
 }
 
 function listenOn(server: Server, port: number): Promise<number> {
