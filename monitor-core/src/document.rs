@@ -1,65 +1,108 @@
 //! The flat form of one event, with its origin inlined: what readers of the query API, of the live stream and of topics see.
 
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Serialize,
+    ser::{SerializeMap, Serializer},
+};
 
 use crate::{
     Attributes, Event, EventId, Exception, Json, Kind, Origin, attribute,
     event::{is_one, one},
 };
 
-/// One event as readers see it. Unknown text is empty. The fields are described in `docs/query-api.md`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[allow(missing_docs)]
-#[non_exhaustive]
-pub struct Document {
-    pub id: EventId,
-    pub time: i64,
-    pub received: i64,
-    pub seq: Option<u32>,
-    pub kind: Kind,
-    pub name: String,
-    pub value: Option<f64>,
+macro_rules! document {
+    ($($(#[$meta:meta])* $field:ident: $type:ty,)*) => {
+        /// One event as readers see it. Unknown text is empty. The fields are described in `docs/query-api.md`.
+        #[derive(Clone, Debug, Serialize, Deserialize)]
+        #[serde(default = "Document::unknown")]
+        #[allow(missing_docs)]
+        #[non_exhaustive]
+        pub struct Document {
+            $($(#[$meta])* pub $field: $type,)*
+        }
+
+        impl Document {
+            /// Names of the fields, in their order.
+            pub const FIELDS: &'static [&'static str] = &[$(stringify!($field),)*];
+        }
+
+        impl Serialize for Only<'_> {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                if self.fields.is_empty() {
+                    return self.document.serialize(serializer);
+                }
+                let mut map = serializer.serialize_map(None)?;
+                $(if shows(self.fields, stringify!($field)) {
+                    map.serialize_entry(stringify!($field), &self.document.$field)?;
+                })*
+                map.end()
+            }
+        }
+    };
+}
+
+document! {
+    id: EventId,
+    time: i64,
+    received: i64,
+    seq: Option<u32>,
+    kind: Kind,
+    name: String,
+    value: Option<f64>,
     #[serde(default = "one", skip_serializing_if = "is_one")]
-    pub weight: f32,
-    pub project: String,
-    pub release: String,
-    pub environment: String,
-    pub sdk: String,
-    pub page: String,
-    pub url: String,
-    pub route: String,
-    pub referrer: String,
-    pub title: String,
-    pub session: String,
-    pub visitor: String,
-    pub user: String,
-    pub browser: String,
-    pub browser_version: String,
-    pub os: String,
-    pub os_version: String,
-    pub device: String,
-    pub screen: String,
-    pub viewport: String,
-    pub language: String,
-    pub connection: String,
-    pub timezone: String,
-    pub country: String,
-    pub ip: String,
-    pub user_agent: String,
-    pub fingerprint: String,
-    pub message: String,
-    pub status: u16,
-    pub method: String,
-    pub target: String,
-    pub failure: String,
-    pub rating: String,
-    pub tags: Attributes,
+    weight: f32,
+    project: String,
+    release: String,
+    environment: String,
+    sdk: String,
+    page: String,
+    url: String,
+    route: String,
+    referrer: String,
+    title: String,
+    session: String,
+    visitor: String,
+    user: String,
+    browser: String,
+    browser_version: String,
+    os: String,
+    os_version: String,
+    device: String,
+    screen: String,
+    viewport: String,
+    language: String,
+    connection: String,
+    timezone: String,
+    country: String,
+    ip: String,
+    user_agent: String,
+    fingerprint: String,
+    message: String,
+    status: u16,
+    method: String,
+    target: String,
+    failure: String,
+    rating: String,
+    tags: Attributes,
     /// Those without a field of their own.
-    pub attributes: Attributes,
-    pub data: Json,
+    attributes: Attributes,
+    data: Json,
     /// What `data` says about an error, read on demand: empty until [`Document::read_exceptions`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub exceptions: Vec<Exception>,
+    exceptions: Vec<Exception>,
+}
+
+/// A document of which only some fields are written, with `id` and `time` always; all of them when none are named.
+#[derive(Clone, Copy, Debug)]
+pub struct Only<'a> {
+    document: &'a Document,
+    fields: &'a [String],
+}
+
+/// Whether a question for these fields of events gets this one.
+pub(crate) fn shows(fields: &[String], field: &str) -> bool {
+    // Without them a page has no order, and nothing could be asked about one of its events.
+    fields.is_empty() || matches!(field, "id" | "time") || fields.iter().any(|asked| asked == field)
 }
 
 /// The attributes that have a field (and a column) of their own.
@@ -74,6 +117,16 @@ pub const PROMOTED: &[&str] = &[
 ];
 
 impl Document {
+    /// What a document is read into: a store gives only the fields that were asked for.
+    fn unknown() -> Document {
+        Document::new(&Origin::new("", 0), &Event::new(EventId(0), 0, Kind::Track, ""))
+    }
+
+    /// What is written when only these fields were asked for.
+    pub fn only<'a>(&'a self, fields: &'a [String]) -> Only<'a> {
+        Only { document: self, fields }
+    }
+
     /// The flat form of an event.
     pub fn new(origin: &Origin, event: &Event) -> Document {
         let attribute = |key: &str| event.attribute(key).to_owned();

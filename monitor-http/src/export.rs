@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use http::{HeaderValue, Response, header, request::Parts};
 use monitor_core::{
-    Document, QueryError, Scope,
+    QueryError, Scope,
     query::{Cursor, EventPage, EventQuery},
 };
 use serde::Serialize;
@@ -129,15 +129,10 @@ impl Export {
                 return Err(Refusal::QueryTimeout);
             }
             self.query.limit = self.left.min(self.page);
-            let (scope, query) = (&self.scope, &self.query);
-            match self.shared.ask(|store| async move { store.events(scope, query).await }).await {
-                Ok(mut page) => {
-                    page.events.iter_mut().for_each(Document::read_exceptions);
-                    return Ok(page);
-                }
+            match self.shared.events(&self.scope, &self.query).await {
                 // Large events follow one another, so the pages stay small.
                 Err(Refusal::Query(QueryError::TooLarge)) if self.query.limit > 1 => self.page = self.query.limit / 2,
-                Err(refusal) => return Err(refusal),
+                answer => return answer,
             }
         }
     }
@@ -175,7 +170,7 @@ impl Export {
     }
 
     fn write(&mut self, page: EventPage) -> (Result<Bytes, Broken>, Step) {
-        let text = match self.format.documents(&page.events, self.sent == 0 && self.query.cursor.is_none()) {
+        let text = match self.format.documents(&page.events, &self.query, self.sent == 0 && self.query.cursor.is_none()) {
             Ok(text) => text,
             Err(refusal) => return self.fail(&refusal),
         };

@@ -7,8 +7,8 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
 use monitor_core::{
-    Document,
-    query::{EventPage, Stats, Table},
+    Document, Only,
+    query::{Cursor, EventPage, EventQuery, Stats, Table},
 };
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::Value;
@@ -32,11 +32,6 @@ const PERIOD: &str = "period";
 const NEXT: HeaderName = HeaderName::from_static("x-monitor-next");
 /// What the answer cost.
 const STATS: HeaderName = HeaderName::from_static("x-monitor-stats");
-
-/// Columns of events as CSV: the members of a document. What has members of its own is JSON text.
-const EVENT_COLUMNS: &str = "id time received seq kind name value weight project release environment sdk page url route referrer title session visitor \
-    user browser browser_version os os_version device screen viewport language connection timezone country ip user_agent \
-    fingerprint message status method target failure rating tags attributes data exceptions";
 
 impl Format {
     /// What the client likes best of what there is; JSON when it does not say.
@@ -100,12 +95,13 @@ impl Format {
         Ok(response)
     }
 
-    /// A page of events.
-    pub(crate) fn events(self, page: &EventPage) -> Result<Response<Body>, Refusal> {
+    /// A page of events, with the fields that the question is for.
+    pub(crate) fn events(self, page: &EventPage, query: &EventQuery) -> Result<Response<Body>, Refusal> {
         if self == Format::Json {
-            return Ok(answer::ok_json(page));
+            let events = page.events.iter().map(|event| event.only(&query.fields)).collect();
+            return Ok(answer::ok_json(&Page { events, next: page.next.as_ref(), stats: &page.stats }));
         }
-        let mut response = answer::ok(self.content_type(), self.documents(&page.events, true)?);
+        let mut response = answer::ok(self.content_type(), self.documents(&page.events, query, true)?);
         set_stats(&mut response, &page.stats);
         if let Some(next) = page.next.and_then(|next| HeaderValue::try_from(next.to_string()).ok()) {
             response.headers_mut().insert(NEXT, next);
@@ -114,21 +110,24 @@ impl Format {
     }
 
     /// Events as text: lines, or CSV with or without its header.
-    pub(crate) fn documents(self, events: &[Document], with_header: bool) -> Result<Bytes, Refusal> {
+    pub(crate) fn documents(self, events: &[Document], query: &EventQuery, with_header: bool) -> Result<Bytes, Refusal> {
+        let mut events = events.iter().map(|event| event.only(&query.fields));
         if self != Format::Csv {
             let mut text = Vec::new();
-            events.iter().try_for_each(|event| write_line(&mut text, event))?;
+            events.try_for_each(|event| write_line(&mut text, &event))?;
             return Ok(text.into());
         }
+        // What has members of its own is JSON text.
+        let columns: Vec<&str> = Document::FIELDS.iter().copied().filter(|field| query.shows(field)).collect();
         let mut csv = Csv::new();
         if with_header {
-            csv.row(EVENT_COLUMNS.split(' ').map(Cow::Borrowed))?;
+            csv.row(columns.iter().map(|column| Cow::Borrowed(*column)))?;
         }
         for event in events {
             let Ok(Value::Object(mut members)) = serde_json::to_value(event) else { return Err(Refusal::Internal) };
             // A document leaves out what is usual.
             members.entry("weight").or_insert(Value::from(1));
-            csv.row(EVENT_COLUMNS.split(' ').map(|column| members.get(column).map_or(Cow::Borrowed(""), cell)))?;
+            csv.row(columns.iter().map(|column| members.get(*column).map_or(Cow::Borrowed(""), cell)))?;
         }
         csv.finish()
     }
@@ -148,6 +147,14 @@ pub(crate) fn write_line(text: &mut Vec<u8>, line: &impl Serialize) -> Result<()
     breaks.for_each(|byte| *byte = b' ');
     text.push(b'\n');
     Ok(())
+}
+
+/// An [`EventPage`] as it is written.
+#[derive(serde::Serialize)]
+struct Page<'a> {
+    events: Vec<Only<'a>>,
+    next: Option<&'a Cursor>,
+    stats: &'a Stats,
 }
 
 /// A row as an object.

@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc};
 use http::{HeaderMap, HeaderValue, Method, Response, header, request::Parts};
 use monitor_core::{
     Document, Kind, QueryError, Scope, Store,
-    query::{EventQuery, Filter, FunnelQuery, IssueQuery, IssueState, PathQuery, Query, RetentionQuery, SessionQuery, Table},
+    query::{EventPage, EventQuery, Filter, FunnelQuery, IssueQuery, IssueState, PathQuery, Query, RetentionQuery, SessionQuery, Table},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::timeout;
@@ -105,9 +105,8 @@ impl Shared {
             }
             Question::Events => {
                 let query: EventQuery = self.asked(&identity, Role::Viewer, body).await?;
-                let mut page = self.ask(|store| async move { store.events(&scope, &query).await }).await?;
-                page.events.iter_mut().for_each(Document::read_exceptions);
-                format.events(&page)
+                let page = self.events(&scope, &query).await?;
+                format.events(&page, &query)
             }
             Question::Export => {
                 let text = self.question(body, MAX_QUESTION).await?;
@@ -197,6 +196,15 @@ impl Shared {
             Some(role) if role < least => Err(Refusal::Forbidden),
             Some(_) => Ok(()),
         }
+    }
+
+    /// A page of events, with what can be read from their data if it is part of the answer.
+    pub(crate) async fn events(&self, scope: &Scope, query: &EventQuery) -> Result<EventPage, Refusal> {
+        let mut page = self.ask(|store| async move { store.events(scope, query).await }).await?;
+        if query.shows("exceptions") {
+            page.events.iter_mut().for_each(Document::read_exceptions);
+        }
+        Ok(page)
     }
 
     /// Asks the store, when it is this question's turn, and waits only so long.

@@ -143,12 +143,14 @@ fn schemas() -> Value {
             ("order", order(&["newest", "oldest"])),
             ("limit", limit(100)),
             ("cursor", or_null(json!({"type": "string", "pattern": "^[0-9]{1,15}_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", "description": "`next` of the page before."}))),
+            ("fields", document_fields()),
         ]),
         "ExportQuery": question(&[], &[
             ("kinds", kinds()),
             ("order", order(&["newest", "oldest"])),
             ("limit", whole(1, 1_000_000, Some(1_000_000), "Most events.")),
             ("cursor", or_null(json!({"type": "string", "pattern": "^[0-9]{1,15}_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", "description": "Where an export before this one ended."}))),
+            ("fields", document_fields()),
         ]),
         "FunnelQuery": question(&["steps"], &[
             ("steps", json!({"type": "array", "items": named("FunnelStep"), "minItems": 2, "maxItems": 10})),
@@ -254,9 +256,13 @@ fn document_schema() -> Value {
         _ => json!({"type": "number"}),
     };
     let properties: Map<String, Value> = sample.iter().map(|(name, value)| (name.clone(), schema(name, value))).collect();
-    // Left out when they are usual.
-    let required: Vec<&String> = sample.keys().filter(|name| !["weight", "exceptions"].contains(&name.as_str())).collect();
-    json!({"type": "object", "description": "One event, flat. Unknown text is empty.", "required": required, "properties": properties})
+    json!({"type": "object", "required": ["id", "time"], "properties": properties,
+        "description": "One event, flat. Unknown text is empty. Without `fields` all are there, but for `weight` when it is 1 and `exceptions` of what is no error."})
+}
+
+fn document_fields() -> Value {
+    json!({"type": "array", "items": {"type": "string", "enum": Document::FIELDS}, "maxItems": Document::FIELDS.len(), "default": [],
+        "description": "Only these fields of each event, beside its `id` and `time`; all when there are none."})
 }
 
 /// A document with every member.

@@ -134,6 +134,42 @@ fn events_as_csv_keep_their_parts_and_are_no_formulas() {
     assert_eq!(columns.len(), members.len() + 1, "and the weight, which is left out when it is 1");
 }
 
+#[test]
+fn only_the_fields_that_are_asked_for_are_answered() {
+    let (_store, _scene, server) = reading(Recorder::with_events(2), quick().0);
+    let asked = |fields: Value| {
+        let mut asked = question("/query/events", "shop");
+        asked["fields"] = fields;
+        asked
+    };
+    let page = |fields: Value| server.ask(post_json("/query/events", &[VIEWER], &asked(fields))).json();
+    let members = |event: &Value| event.as_object().unwrap().keys().cloned().collect::<Vec<_>>().join(" ");
+    let page_of_two = page(json!(["name", "kind", "weight"]));
+    assert_eq!(members(&page_of_two["events"][1]), "id kind name time weight");
+    assert_eq!(page_of_two["events"][1]["weight"], json!(1.0), "what is asked for is there even when it is usual");
+    assert_eq!(page_of_two["stats"], page(json!([]))["stats"]);
+    let exceptions = page(json!(["exceptions"]));
+    assert_eq!(members(&exceptions["events"][0]), "exceptions id time");
+    assert_eq!(exceptions["events"][0]["exceptions"][0]["message"], "secret-of-shop");
+    // As before when none are named.
+    assert_eq!(page(json!([])), server.ask(post_json("/query/events", &[VIEWER], &question("/query/events", "shop"))).json());
+
+    for path in ["/query/events", "/query/events/export"] {
+        let csv = server.ask(post_json(path, &[VIEWER, CSV], &asked(json!(["kind", "project", "kind"])))).text();
+        assert!(csv.starts_with("id,time,kind,project\r\n"), "{csv}");
+        assert!(csv.contains(",1,error,shop\r\n"), "{csv}");
+        let lines = server.ask(post_json(path, &[VIEWER, LINES], &asked(json!(["project"])))).text();
+        let second: Value = serde_json::from_str(lines.lines().nth(1).unwrap()).unwrap();
+        assert_eq!(second, json!({"id": "00000000-0000-0000-0000-000000000001", "time": 1, "project": "shop"}));
+        for (fields, reason) in [(json!(["secret"]), "no field"), (json!(["tags.plan"]), "no field"), (json!(vec!["id"; 45]), "at most 44")]
+        {
+            let refused = server.ask(post_json(path, &[VIEWER, LINES], &asked(fields)));
+            assert_eq!((refused.status, refused.code()), (400, "bad_query".into()));
+            assert!(refused.text().contains(reason), "{}", refused.text());
+        }
+    }
+}
+
 fn export(limit: Option<u64>) -> Value {
     let mut asked = question("/query/events/export", "shop");
     if let Some(limit) = limit {

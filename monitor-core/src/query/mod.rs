@@ -16,7 +16,7 @@ pub use self::{
     lists::{IssueOrder, IssueQuery, IssueState, IssueStatus, SessionOrder, SessionQuery},
     words::{Field, Measure},
 };
-use crate::{Document, Kind};
+use crate::{Document, Kind, document::shows};
 
 /// Longest range a question may span, ms.
 pub const MAX_RANGE: i64 = 400 * 24 * 3_600_000;
@@ -130,6 +130,10 @@ pub struct EventQuery {
     /// Where the page before ended.
     #[serde(default)]
     pub cursor: Option<Cursor>,
+    /// Only these fields of each event, beside its `id` and `time`; all when empty. Names are those of [`Document::FIELDS`]; in a page's
+    /// documents other fields may be as if unknown.
+    #[serde(default)]
+    pub fields: Vec<String>,
 }
 
 fn default_event_limit() -> u32 {
@@ -354,7 +358,23 @@ impl EventQuery {
         if !(1..=MAX_LIMIT).contains(&self.limit) {
             return Err(format!("limit must be 1 to {MAX_LIMIT}"));
         }
-        Ok(())
+        if self.fields.len() > Document::FIELDS.len() {
+            return Err(format!("at most {} fields", Document::FIELDS.len()));
+        }
+        match self.fields.iter().find(|field| !Document::FIELDS.contains(&field.as_str())) {
+            Some(unknown) => Err(format!("events have no field {:?}", unknown.chars().take(64).collect::<String>())),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether a field of the events is part of the answer.
+    pub fn shows(&self, field: &str) -> bool {
+        shows(&self.fields, field)
+    }
+
+    /// Whether a field is to be read: it is part of the answer, or needed to work out one that is.
+    pub fn reads(&self, field: &str) -> bool {
+        self.shows(field) || (self.shows("exceptions") && matches!(field, "kind" | "name" | "data"))
     }
 }
 

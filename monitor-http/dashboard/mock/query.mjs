@@ -215,15 +215,16 @@ function tableOf(chosen, query, columns) {
 }
 
 export function runEvents(events, query) {
-  known(query, ['project', 'from', 'to', 'kinds', 'filters', 'order', 'limit', 'cursor']);
-  const { order = 'newest', limit = 100, cursor = null } = query;
+  known(query, ['project', 'from', 'to', 'kinds', 'filters', 'order', 'limit', 'cursor', 'fields']);
+  const { order = 'newest', limit = 100, cursor = null, fields = [] } = query;
   if (order !== 'newest' && order !== 'oldest') bad(`unknown order "${order}"`);
   if (limit < 1 || limit > 10_000) bad('limit is 1 to 10,000');
   const chosen = select(events, query);
   if (order === 'newest') chosen.reverse();
   const start = cursor === null ? 0 : chosen.findIndex((event) => `${event.time}_${event.id}` === cursor) + 1;
   const page = chosen.slice(start, start + limit);
-  return { events: page, next: start + limit < chosen.length ? `${page.at(-1).time}_${page.at(-1).id}` : null, stats: { elapsed_ms: 1, rows_read: page.length, source: 'events', sample: 1, error: 0 } };
+  const shown = (event) => (fields.length ? Object.fromEntries(['id', 'time', ...fields].map((field) => [field, event[field]])) : event);
+  return { events: page.map(shown), next: start + limit < chosen.length ? `${page.at(-1).time}_${page.at(-1).id}` : null, stats: { elapsed_ms: 1, rows_read: page.length, source: 'events', sample: 1, error: 0 } };
 }
 
 /** Every event that the question is about, as lines of JSON or as CSV. */

@@ -70,10 +70,15 @@ const DOCUMENT: &[(&str, &str)] = &[
 const NUMBERS: &[&str] = &["time", "received", "seq", "value", "weight", "status"];
 const JSON: &str = "data";
 
+/// The fields that a question needs.
+fn selected(query: &EventQuery) -> impl Iterator<Item = &'static (&'static str, &'static str)> {
+    DOCUMENT.iter().filter(|(field, _)| query.reads(field))
+}
+
 /// The question for the events of a window. `limit` is the number of rows, not of the page.
 pub(super) fn select_events(selection: &Selection<'_>, query: &EventQuery, window: Range<i64>, limit: usize) -> Result<Sql, QueryError> {
     let mut sql = Sql::new("SELECT ");
-    for (n, (_, expression)) in DOCUMENT.iter().enumerate() {
+    for (n, (_, expression)) in selected(query).enumerate() {
         sql.push(if n == 0 { "" } else { ", " }).push(expression);
     }
     matching(&mut sql, selection, window)?;
@@ -151,10 +156,10 @@ impl Iterator for Windows {
 }
 
 /// A row as a document. Cells are moved as JSON text, so that `data` comes back byte for byte.
-pub(super) fn document(row: &[Box<RawValue>]) -> Outcome<Document> {
+pub(super) fn document(query: &EventQuery, row: &[Box<RawValue>]) -> Outcome<Document> {
     let other = |error: serde_json::Error| Error::Other(error.into());
     let mut json = String::with_capacity(2_048);
-    for ((field, _), cell) in DOCUMENT.iter().zip(row) {
+    for ((field, _), cell) in selected(query).zip(row) {
         json.push(if json.is_empty() { '{' } else { ',' });
         json.push('"');
         json.push_str(field);
@@ -193,7 +198,7 @@ mod tests {
 
     fn question(range: Range<i64>, order: EventOrder) -> EventQuery {
         let (from, to) = (range.start, range.end);
-        EventQuery { project: "shop".into(), from, to, kinds: vec![], filters: vec![], order, limit: 100, cursor: None }
+        EventQuery { project: "shop".into(), from, to, kinds: vec![], filters: vec![], order, limit: 100, cursor: None, fields: vec![] }
     }
 
     #[test]

@@ -130,7 +130,8 @@ impl Store for ClickHouseStore {
             let sql = events::select_events(&selection, query, window, limit + 1 - events.len())?;
             let answer: Answer<Vec<Box<RawValue>>> = self.ask_with(&sql, WIDE).await?;
             rows_read += answer.statistics.rows_read;
-            let found = answer.data.iter().map(|row| events::document(row)).collect::<Outcome<Vec<Document>>>().map_err(query_error)?;
+            let found =
+                answer.data.iter().map(|row| events::document(query, row)).collect::<Outcome<Vec<Document>>>().map_err(query_error)?;
             events.extend(found);
             if events.len() > limit {
                 break;

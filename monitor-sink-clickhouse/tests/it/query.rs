@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use monitor_core::{
-    Event, Kind, Origin, QueryError, Scope,
+    Document, Event, Kind, Origin, QueryError, Scope,
     query::{Cursor, EventQuery, Query},
 };
 use monitor_sink_clickhouse::ClickHouse;
@@ -426,6 +426,32 @@ async fn pages_are_complete_and_without_doubles_when_times_are_equal() {
     }
     let exact = monitor.events(json!({"limit": 500})).await;
     assert!(exact.events.len() == 500 && exact.next.is_none(), "a last page that is full has no successor");
+}
+
+#[tokio::test]
+async fn fields_are_the_same_whether_asked_for_alone_or_all_together() {
+    let filled = |event: &mut Event| {
+        event.kind = Kind::Error;
+        event.value = Some(2.5);
+        event.attributes = [("fingerprint", "f"), ("status", "404"), ("plan", "pro")].map(|(key, value)| (key.into(), value.into())).into();
+        event.data = serde_json::value::to_raw_value(&json!({"message": "m", "n": [1, 2.50]})).unwrap();
+    };
+    let monitor = with(vec![event(1, filled), event(2, |_| {})]).await;
+    let whole = monitor.documents().await;
+    for field in Document::FIELDS {
+        let fields = vec![(*field).to_owned()];
+        let page = monitor.events(json!({"order": "oldest", "fields": fields})).await;
+        let mut whole = monitor.events(json!({"order": "oldest"})).await;
+        for (mut part, whole) in page.events.into_iter().zip(&mut whole.events) {
+            part.read_exceptions();
+            whole.read_exceptions();
+            let json = |document: &Document| serde_json::to_string(&document.only(&fields)).unwrap();
+            assert_eq!(json(&part), json(whole));
+        }
+    }
+    let page = monitor.events(json!({"order": "oldest", "fields": ["name"]})).await;
+    assert!(page.events[0].data.get() == "{}" && page.events[0].fingerprint.is_empty(), "what is not asked for is not read");
+    assert_eq!(whole[0]["fingerprint"], "f");
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 import { signal } from '@preact/signals';
 import { t } from '../i18n/frame.ts';
 import { shared } from './shared.ts';
-import type { EventPage, EventsQuery, IssueState, Project, Query, Scoped, SessionQuery, Table } from './types.ts';
+import type { EventField, EventPage, EventsQuery, IssueState, Project, Query, Scoped, SessionQuery, Table } from './types.ts';
 
 /** What went wrong, in the words the service used; `status` 0 means that there was no answer. */
 export class ApiError extends Error {
@@ -147,8 +147,8 @@ export function askTable(path: TablePath, query: Scoped, signal: AbortSignal): P
   return shared(`${path} ${JSON.stringify(query)}`, signal, (either) => json<Table>(path, post(query, either)));
 }
 
-export function askEvents(query: EventsQuery, signal: AbortSignal): Promise<EventPage> {
-  return shared(`query/events ${JSON.stringify(query)}`, signal, (either) => json<EventPage>('query/events', post(query, either)));
+export function askEvents<F extends EventField = EventField>(query: EventsQuery<F>, signal: AbortSignal): Promise<EventPage<F>> {
+  return shared(`query/events ${JSON.stringify(query)}`, signal, (either) => json<EventPage<F>>('query/events', post(query, either)));
 }
 
 export async function setIssue(state: IssueState, signal: AbortSignal): Promise<void> {

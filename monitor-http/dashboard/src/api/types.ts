@@ -32,11 +32,13 @@ export interface Query extends Scoped {
   exact?: boolean;
 }
 
-export interface EventsQuery extends Scoped {
+export interface EventsQuery<F extends EventField = EventField> extends Scoped {
   kinds?: string[];
   order?: 'newest' | 'oldest';
   limit?: number;
   cursor?: string | null;
+  /** Only these of each event, beside its id and time; all when absent. The service reads no others. */
+  fields?: readonly F[];
 }
 
 export interface FunnelStep {
@@ -189,8 +191,13 @@ export interface Frame {
   eval?: boolean;
 }
 
-export interface EventPage {
-  events: EventDocument[];
+export type EventField = keyof EventDocument;
+
+/** An event of which only some fields are known. */
+export type EventPart<F extends EventField> = Pick<EventDocument, F | 'id' | 'time'>;
+
+export interface EventPage<F extends EventField = EventField> {
+  events: EventPart<F>[];
   next: string | null;
   stats: Stats;
 }

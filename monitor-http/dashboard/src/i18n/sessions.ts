@@ -82,6 +82,7 @@ export const t = messages({
   loadMore: ['Load the next {n} events', '加载后面 {n} 个事件'],
   notAll: ['The first {n} events of {all}.', '共 {all} 个事件，显示前 {n} 个。'],
   foldedEvents: ['{n} whole events stand for {all} (repeats are folded, some kinds are sampled).', '{n} 个完整事件代表 {all} 个（重复事件被合并，部分类型被采样）。'],
+  eventGone: ['This event is not kept any more', '此事件已不再保留'],
   noEvents: ['No whole event of this session is kept', '没有保留该会话的完整事件'],
   at: ['At', '时间'],
 });

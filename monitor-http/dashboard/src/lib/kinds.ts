@@ -1,6 +1,6 @@
 // What each kind of event is called, and how one of it is told in a line.
 
-import type { EventDocument } from '../api/types.ts';
+import type { EventField, EventPart } from '../api/types.ts';
 import { t } from '../i18n/frame.ts';
 import { formatCount, formatDuration, formatVital } from './format.ts';
 
@@ -21,16 +21,20 @@ export function kindLabel(kind: string): string {
 
 const BAD_KINDS = ['error', 'csp', 'blank_screen', 'rage_click'];
 
-export const isBad = ({ kind, failure }: EventDocument): boolean => BAD_KINDS.includes(kind) || failure !== '';
+export const isBad = ({ kind, failure }: EventPart<'kind' | 'failure'>): boolean => BAD_KINDS.includes(kind) || failure !== '';
+
+/** What a line about an event is made of. */
+export const SUMMARY_FIELDS = ['kind', 'name', 'value', 'weight', 'route', 'message', 'status', 'method', 'target', 'failure', 'attributes', 'data'] as const satisfies readonly EventField[];
+type Summarized = EventPart<(typeof SUMMARY_FIELDS)[number]>;
 
 /** What happened, beside the kind. */
-export function summaryOf(event: EventDocument): { name: string; text: string; value: string } {
+export function summaryOf(event: Summarized): { name: string; text: string; value: string } {
   const name = event.name === event.kind ? '' : event.name;
   const weight = event.weight !== undefined && event.weight !== 1 ? `×${formatCount(event.weight)}` : '';
   return { name, text: textOf(event), value: [valueOf(event), weight].filter(Boolean).join(' · ') };
 }
 
-function textOf(event: EventDocument): string {
+function textOf(event: Summarized): string {
   const { kind, message, target, route } = event;
   const said = message || textIn(event.data, 'message');
   switch (kind) {
@@ -48,7 +52,7 @@ function textOf(event: EventDocument): string {
 
 const DURATIONS = ['navigation', 'resource', 'request', 'longtask', 'time_on_page', 'blank_screen', 'span'];
 
-function valueOf({ kind, name, value, status, failure }: EventDocument): string {
+function valueOf({ kind, name, value, status, failure }: Summarized): string {
   if (value === null || value === undefined) return failure;
   if (kind === 'vital') return formatVital(name, value);
   if (kind === 'scroll_depth') return `${Math.round(value)}%`;

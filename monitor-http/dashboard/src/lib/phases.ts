@@ -1,4 +1,4 @@
-import type { EventDocument } from '../api/types.ts';
+import type { EventPart } from '../api/types.ts';
 
 export type Phase = 'redirect' | 'dns' | 'tcp' | 'tls' | 'request' | 'response' | 'interactive' | 'complete' | 'loadEvent';
 
@@ -18,7 +18,7 @@ const MOMENTS = [['interactive', 'dom_interactive'], ['complete', 'dom_complete'
  * The mean load. Only loads whose page was visible all the time and that tell every part count: browsers put off what nobody sees.
  * Means, not medians, because they add up.
  */
-export function meanPhases(events: readonly EventDocument[]): Phases {
+export function meanPhases(events: readonly EventPart<'data'>[]): Phases {
   const loads = events.map(({ data }) => data).filter(isLoad);
   const mean = (key: string) => loads.reduce((sum, load) => sum + load[key]!, 0) / (loads.length || 1);
   const phases: Phases['phases'] = [];

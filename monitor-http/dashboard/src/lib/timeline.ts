@@ -1,6 +1,11 @@
 // A session as a story: chapters that begin with a page view, and in them what happened, with the pauses between.
 
-import type { EventDocument } from '../api/types.ts';
+import type { EventField, EventPart } from '../api/types.ts';
+import { SUMMARY_FIELDS } from './kinds.ts';
+
+/** What a timeline shows of an event; the rest is asked for when it is opened. */
+export const MOMENT_FIELDS = [...SUMMARY_FIELDS, 'seq', 'page', 'url', 'title'] as const satisfies readonly EventField[];
+export type MomentEvent = EventPart<(typeof MOMENT_FIELDS)[number]>;
 
 /** What one looks for in a session; every kind of event belongs to one lane. */
 export const LANES = ['views', 'clicks', 'rage', 'requests', 'errors', 'vitals', 'slow', 'console', 'other'] as const;
@@ -23,11 +28,11 @@ export function laneOf(kind: string): Lane {
 /** A pause from which on it is shown, ms. */
 export const GAP = 30_000;
 
-export type Item = { type: 'event'; event: EventDocument; lane: Lane } | { type: 'gap'; from: number; to: number };
+export type Item = { type: 'event'; event: MomentEvent; lane: Lane } | { type: 'gap'; from: number; to: number };
 
 export interface Chapter {
   /** The page view it begins with; `null` for what came before the first one. */
-  view: EventDocument | null;
+  view: MomentEvent | null;
   /** ms since the epoch: from its first event to the first of the next chapter, or to its own last. */
   start: number;
   end: number;
@@ -37,7 +42,7 @@ export interface Chapter {
 }
 
 /** In the order in which they happened: by time, on one page by number, else by id. */
-export function inOrder(events: readonly EventDocument[]): EventDocument[] {
+export function inOrder(events: readonly MomentEvent[]): MomentEvent[] {
   return [...events].sort((a, b) => a.time - b.time || (a.page === b.page ? (a.seq ?? 0) - (b.seq ?? 0) : 0) || (a.id < b.id ? -1 : 1));
 }
 
@@ -45,7 +50,7 @@ export function inOrder(events: readonly EventDocument[]): EventDocument[] {
  * Cuts events into chapters. Only `shown` lanes become items (all when empty), page views always do, as heads. Pauses are those
  * between any two events: a filter does not make them longer.
  */
-export function chaptersOf(events: readonly EventDocument[], shown: ReadonlySet<Lane> = new Set()): Chapter[] {
+export function chaptersOf(events: readonly MomentEvent[], shown: ReadonlySet<Lane> = new Set()): Chapter[] {
   const chapters: Chapter[] = [];
   let before: number | null = null;
   for (const event of inOrder(events)) {
@@ -74,14 +79,14 @@ export function chaptersOf(events: readonly EventDocument[], shown: ReadonlySet<
 }
 
 /** How many events each lane has, page views included. */
-export function laneCounts(events: readonly EventDocument[]): Map<Lane, number> {
+export function laneCounts(events: readonly MomentEvent[]): Map<Lane, number> {
   const counts = new Map<Lane, number>();
   for (const { kind } of events) counts.set(laneOf(kind), (counts.get(laneOf(kind)) ?? 0) + 1);
   return counts;
 }
 
 /** Of events at nearly the same place one mark is enough: at most one in each of `cells` parts of the time, the worst of them. */
-export function marksOf(events: readonly EventDocument[], lane: Lane, from: number, to: number, cells: number, isBad: (event: EventDocument) => boolean): { at: number; id: string; bad: boolean; count: number }[] {
+export function marksOf(events: readonly MomentEvent[], lane: Lane, from: number, to: number, cells: number, isBad: (event: MomentEvent) => boolean): { at: number; id: string; bad: boolean; count: number }[] {
   const length = Math.max(1, to - from);
   const marks = new Map<number, { at: number; id: string; bad: boolean; count: number }>();
   for (const event of events) {

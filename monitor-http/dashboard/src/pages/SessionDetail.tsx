@@ -1,8 +1,8 @@
 import { useMemo, useRef, useState } from 'preact/hooks';
 import { askEvents, askSessions } from '../api/client.ts';
-import { SESSION_EVENTS, sessionEvents, sessionRow, sessionSpan } from '../api/queries/sessions.ts';
+import { SESSION_EVENTS, sessionEvents, sessionRow, sessionSpan, type SessionEvent } from '../api/queries/sessions.ts';
 import { countOf, numberOf, rowsOf, textOf, type Row } from '../api/table.ts';
-import type { EventDocument, EventPage, Stats } from '../api/types.ts';
+import type { EventPage, Stats } from '../api/types.ts';
 import { t } from '../i18n/sessions.ts';
 import { formatCount, formatDateTimeFull, formatDuration } from '../lib/format.ts';
 import { rangeKey, windowOf } from '../lib/range.ts';
@@ -22,11 +22,13 @@ interface Story {
   row: Row;
   start: number;
   end: number;
-  events: EventDocument[];
+  events: SessionEvent[];
   /** Whether there are more than were read. */
   more: boolean;
   stats: Stats[];
 }
+
+type SessionPage = EventPage<keyof SessionEvent>;
 
 /** A session whose last event is younger than this may go on. */
 const GOING_ON = 5 * 60_000;
@@ -39,18 +41,18 @@ export function SessionDetail({ project, session }: { project: string; session: 
   const [pages, setPages] = useState(1);
   const [live, setLive] = useState(false);
   // Full pages do not change any more; only the last one is asked again.
-  const read = useRef(new Map<string, EventPage>());
+  const read = useRef(new Map<string, SessionPage>());
   const story = useResource<Story | null>(JSON.stringify(['session', project, session, around || rangeKey(range), pages]), async (signal) => {
     const found = await askSessions(sessionRow(project, sessionSpan(momentOf(around) ?? windowOf(range, Date.now())), session), signal);
     const row = rowsOf(found)[0];
     const [start, end] = [numberOf(row, 'start'), numberOf(row, 'end')];
     if (!row || start === null || end === null) return null;
-    const events: EventDocument[] = [];
+    const events: SessionEvent[] = [];
     const stats = [found.stats];
     let cursor: string | null = null;
     for (let index = 0; index < pages; index++) {
-      const before: EventPage | undefined = read.current.get(String(cursor));
-      const page: EventPage = before ?? await askEvents(sessionEvents(project, { from: start, to: end + 1 }, session, cursor), signal);
+      const before: SessionPage | undefined = read.current.get(String(cursor));
+      const page: SessionPage = before ?? await askEvents(sessionEvents(project, { from: start, to: end + 1 }, session, cursor), signal);
       if (page.next !== null) read.current.set(String(cursor), page);
       events.push(...page.events);
       stats.push(page.stats);
@@ -65,7 +67,7 @@ export function SessionDetail({ project, session }: { project: string; session: 
     <>
       <p class="crumb"><a href={formatView({ ...view.value, session: null, params: listParams(view.value.params) })} onClick={follow}><Icon name="left" />{t('allSessions')}</a>{hasFilters(filters) && <span class="muted crumb-note">{t('unfiltered')}</span>}</p>
       <Loaded of={story} skeleton={<><Skeleton height={120} /><Skeleton height={160} /><Skeleton height={360} /></>}>
-        {(data) => data === null ? <Nothing /> : <><Head session={session} story={data} /><Events story={data} loadMore={() => setPages(pages + 1)} /></>}
+        {(data) => data === null ? <Nothing /> : <><Head session={session} story={data} /><Events project={project} story={data} loadMore={() => setPages(pages + 1)} /></>}
       </Loaded>
     </>
   );
@@ -122,7 +124,7 @@ function Head({ session, story: { row, start, end, events } }: { session: string
   );
 }
 
-function Events({ story: { row, start, end, events, more, stats }, loadMore }: { story: Story; loadMore(): void }) {
+function Events({ project, story: { row, start, end, events, more, stats }, loadMore }: { project: string; story: Story; loadMore(): void }) {
   const chosen = view.value.params['lane'] ?? [];
   const shown = useMemo(() => new Set(LANES.filter((lane) => chosen.includes(lane))), [chosen.join()]);
   const counts = useMemo(() => laneCounts(events), [events]);
@@ -150,7 +152,7 @@ function Events({ story: { row, start, end, events, more, stats }, loadMore }: {
             </button>
           ))}
         </div>
-        <Timeline events={events} start={start} shown={shown} />
+        <Timeline project={project} events={events} start={start} shown={shown} />
         {more ? (
           <p class="timeline-more"><button type="button" class="button" onClick={loadMore}>{t('loadMore', { n: SESSION_EVENTS })}</button><span class="muted">{t('notAll', { n: events.length, all: formatCount(Math.max(all, events.length)) })}</span></p>
         ) : all > events.length && <p class="foot">{t('foldedEvents', { n: events.length, all })}</p>}

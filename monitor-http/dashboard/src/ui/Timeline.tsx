@@ -1,13 +1,15 @@
 import { useMemo, useState } from 'preact/hooks';
-import type { EventDocument } from '../api/types.ts';
+import { askEvents } from '../api/client.ts';
+import { wholeEvent } from '../api/queries/sessions.ts';
 import { t } from '../i18n/sessions.ts';
 import { vitalByName } from '../lib/bands.ts';
 import { formatDateTimeFull, formatDuration } from '../lib/format.ts';
 import { isBad, kindLabel, summaryOf } from '../lib/kinds.ts';
-import { chaptersOf, marksOf, type Chapter, type Item, type Lane } from '../lib/timeline.ts';
+import { chaptersOf, marksOf, type Chapter, type Item, type Lane, type MomentEvent } from '../lib/timeline.ts';
 import { view } from '../state/store.ts';
+import { useResource } from '../state/use-resource.ts';
 import { formatView, viewOf } from '../state/url.ts';
-import { VitalValue } from './bits.tsx';
+import { Empty, Loaded, Skeleton, VitalValue } from './bits.tsx';
 import { Icon } from './Icon.tsx';
 import { JsonTree } from './JsonTree.tsx';
 
@@ -25,7 +27,8 @@ export function sinceStart(ms: number): string {
 }
 
 interface Props {
-  events: readonly EventDocument[];
+  project: string;
+  events: readonly MomentEvent[];
   /** Start of the session, ms since the epoch. */
   start: number;
   /** Lanes to show; all when empty. */
@@ -33,12 +36,12 @@ interface Props {
 }
 
 /** Everything that happened in a session, in order: a chapter for each page view. */
-export function Timeline({ events, start, shown }: Props) {
+export function Timeline({ project, events, start, shown }: Props) {
   const chapters = useMemo(() => chaptersOf(events, shown), [events, shown]);
-  return <ol class="chapters">{chapters.map((chapter) => <ChapterPart key={chapter.view?.id ?? 'before'} chapter={chapter} start={start} />)}</ol>;
+  return <ol class="chapters">{chapters.map((chapter) => <ChapterPart key={chapter.view?.id ?? 'before'} project={project} chapter={chapter} start={start} />)}</ol>;
 }
 
-function ChapterPart({ chapter, start }: { chapter: Chapter; start: number }) {
+function ChapterPart({ project, chapter, start }: { project: string; chapter: Chapter; start: number }) {
   const { view: head, items, counts } = chapter;
   const [open, setOpen] = useState(false);
   const listed = items.reduce((sum, item) => sum + (item.type === 'event' ? 1 : 0), 0);
@@ -58,14 +61,14 @@ function ChapterPart({ chapter, start }: { chapter: Chapter; start: number }) {
         {(counts.errors ?? 0) > 0 && <span class="tag tag-poor">{t('errors')} {counts.errors}</span>}
         <span class="chapter-stay muted">{t('stayed', { time: formatDuration(chapter.end - chapter.start) })}</span>
       </div>
-      {open && head && <Details event={head} />}
-      {items.length > 0 && <ol class="moments">{items.map((item) => <Moment key={item.type === 'event' ? item.event.id : `gap${item.from}`} item={item} start={start} page={head?.page ?? ''} />)}</ol>}
+      {open && head && <Details project={project} event={head} />}
+      {items.length > 0 && <ol class="moments">{items.map((item) => <Moment key={item.type === 'event' ? item.event.id : `gap${item.from}`} project={project} item={item} start={start} page={head?.page ?? ''} />)}</ol>}
       {hidden > 0 && <p class="chapter-hidden muted">{t('hiddenEvents', { n: hidden })}</p>}
     </li>
   );
 }
 
-function Moment({ item, start, page }: { item: Item; start: number; page: string }) {
+function Moment({ project, item, start, page }: { project: string; item: Item; start: number; page: string }) {
   const [open, setOpen] = useState(false);
   if (item.type === 'gap') {
     return <li class="gap"><span class="gap-line" aria-hidden="true" /><span>{t('gap', { time: formatDuration(item.to - item.from) })}</span></li>;
@@ -86,19 +89,26 @@ function Moment({ item, start, page }: { item: Item; start: number; page: string
         </span>
         <span class="moment-value">{event.kind === 'vital' && vitalByName(event.name) ? <VitalValue name={event.name} value={event.value} /> : value}</span>
       </button>
-      {open && <Details event={event} />}
+      {open && <Details project={project} event={event} />}
     </li>
   );
 }
 
-function Details({ event }: { event: EventDocument }) {
+function Details({ project, event: moment }: { project: string; event: MomentEvent }) {
+  const whole = useResource(JSON.stringify(['event', project, moment.id, moment.time]), async (signal) => (await askEvents(wholeEvent(project, moment), signal)).events[0] ?? null, 0, true);
   return (
     <div class="moment-details">
-      <p class="moment-facts">
-        <span class="muted">{formatDateTimeFull(event.time)}</span>
-        {event.fingerprint && <a href={formatView(viewOf(view.value, 'errors', { fingerprint: event.fingerprint }))}><Icon name="link" />{t('openIssue')}</a>}
-      </p>
-      <div class="json"><JsonTree value={event} open /></div>
+      <Loaded of={whole} skeleton={<Skeleton height={160} />}>
+        {(event) => event === null ? <Empty title={t('eventGone')} /> : (
+          <>
+            <p class="moment-facts">
+              <span class="muted">{formatDateTimeFull(event.time)}</span>
+              {event.fingerprint && <a href={formatView(viewOf(view.value, 'errors', { fingerprint: event.fingerprint }))}><Icon name="link" />{t('openIssue')}</a>}
+            </p>
+            <div class="json"><JsonTree value={event} open /></div>
+          </>
+        )}
+      </Loaded>
     </div>
   );
 }
@@ -111,7 +121,7 @@ const CELLS = 240;
  * The whole session in a picture: its pages as blocks, what happened as marks. It says nothing that is not in the timeline below,
  * so that screen readers pass it over; a click on a mark goes to its event there.
  */
-export function Course({ events, from, to, onPick }: { events: readonly EventDocument[]; from: number; to: number; onPick(id: string): void }) {
+export function Course({ events, from, to, onPick }: { events: readonly MomentEvent[]; from: number; to: number; onPick(id: string): void }) {
   const lanes = useMemo(() => DRAWN.map((lane) => ({ lane, marks: marksOf(events, lane, from, to, CELLS, isBad) })).filter(({ marks }) => marks.length > 0), [events, from, to]);
   const chapters = useMemo(() => chaptersOf(events).filter(({ view: head }) => head !== null), [events]);
   const length = Math.max(1, to - from);

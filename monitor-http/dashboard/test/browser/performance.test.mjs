@@ -49,7 +49,7 @@ describe('performance', () => {
     await loaded(page);
     assert.match(await text(page, '.foot'), /Mean of the latest \d+ loads with a visible page, out of [\d,]+ in this range/);
     const asked = mock().log.findLast(({ path }) => path === 'query/events').body;
-    assert.deepEqual([asked.kinds, asked.limit], [['navigation'], 200]);
+    assert.deepEqual([asked.kinds, asked.limit, asked.fields], [['navigation'], 200, ['data']]);
     assert.deepEqual((await page.locator('.waterfall-label').allInnerTexts()).slice(-3), ['DOM until interactive', 'Resources until complete', 'Load event']);
     await page.clean();
   });

@@ -204,11 +204,32 @@ describe('a session', () => {
     await page.clean();
   });
 
+  it('asks for all of an event only when it is opened', async () => {
+    const page = await open(`#/sessions/${SESSION}?project=shop&range=1h`);
+    await page.waitForSelector('.chapter');
+    const asked = () => mock().log.filter(({ path }) => path === 'query/events').map(({ body }) => body);
+    assert.ok(asked().at(-1).fields.includes('message') && !asked().at(-1).fields.includes('received'));
+    const before = asked().length;
+    await page.locator('.moment-head').first().click();
+    await page.waitForSelector('.moment-details .json');
+    const [opened, ...more] = asked().slice(before);
+    assert.deepEqual([opened.fields, opened.to - opened.from, more], [undefined, 1, []]);
+    const shown = await page.locator('.moment-details').first().innerText();
+    const event = mock().stores.shop.find(({ id }) => id === opened.filters[0].values[0]);
+    assert.ok(shown.includes(event.id) && shown.includes(String(event.received)), shown);
+    // What was read once is there at once.
+    await page.locator('.moment-head').first().click();
+    await page.locator('.moment-head').first().click();
+    await page.waitForSelector('.moment-details .json');
+    await page.clean();
+  });
+
   it('of a hostile visitor stays text', async () => {
     const { session } = mock().stores.hostile[0];
     const page = await open(`#/sessions/${encodeURIComponent(session)}?project=hostile&range=1h`);
     await page.waitForSelector('.chapter');
     await page.locator('.moment-head').first().click();
+    await page.waitForSelector('.moment-details .json');
     for (let round = 0; round < 4; round++) await page.evaluate(() => { for (const node of document.querySelectorAll('details:not([open]) > summary')) node.click(); });
     assert.ok((await page.locator('#main').innerText()).includes('<img src=x onerror'));
     assert.equal(await page.locator('#main img, #main script, #main iframe').count(), 0);

@@ -55,6 +55,6 @@ export function loads(scope: Scope, window: TimeWindow): Query {
 const SAMPLE = 200;
 
 /** The parts of a load are kept with each event only. */
-export function latestLoads(scope: Scope, window: { from: number; to: number }): EventsQuery {
-  return { ...within(scope, window), kinds: ['navigation'], order: 'newest', limit: SAMPLE };
+export function latestLoads(scope: Scope, window: { from: number; to: number }): EventsQuery<'data'> {
+  return { ...within(scope, window), kinds: ['navigation'], order: 'newest', limit: SAMPLE, fields: ['data'] };
 }

@@ -1,6 +1,7 @@
 // What the sessions pages ask: the list is one question; a session is its row and then, page by page, its events.
 
-import type { EventsQuery, Filter, SessionQuery } from '../types.ts';
+import { MOMENT_FIELDS, type MomentEvent } from '../../lib/timeline.ts';
+import type { EventField, EventPart, EventsQuery, Filter, SessionQuery } from '../types.ts';
 import { is, isNot, within, type Scope } from './common.ts';
 
 export const SESSION_ROWS = 50;
@@ -43,6 +44,16 @@ export function sessionRow(project: string, span: { from: number; to: number }, 
   return { project, ...span, filters: [is('session', session)], limit: 1 };
 }
 
-export function sessionEvents(project: string, span: { from: number; to: number }, session: string, cursor: string | null): EventsQuery {
-  return { project, ...span, filters: [is('session', session)], order: 'oldest', limit: SESSION_EVENTS, cursor };
+/** For the timeline, and what the head says about the first event. A session lies in many places of the table, so every field costs. */
+const SESSION_FIELDS = [...MOMENT_FIELDS, 'browser_version', 'os_version', 'screen', 'language', 'connection', 'environment'] as const satisfies readonly EventField[];
+type SessionField = (typeof SESSION_FIELDS)[number];
+export type SessionEvent = EventPart<SessionField>;
+
+export function sessionEvents(project: string, span: { from: number; to: number }, session: string, cursor: string | null): EventsQuery<SessionField> {
+  return { project, ...span, filters: [is('session', session)], order: 'oldest', limit: SESSION_EVENTS, cursor, fields: SESSION_FIELDS };
+}
+
+/** All of an event of a timeline. */
+export function wholeEvent(project: string, { id, time, kind }: MomentEvent): EventsQuery {
+  return { project, from: time, to: time + 1, kinds: [kind], filters: [is('id', id)], limit: 1 };
 }
