@@ -35,6 +35,9 @@ pub(crate) const UNKNOWN_DATABASE: u32 = 81;
 /// The user may not do that.
 pub(crate) const ACCESS_DENIED: u32 = 497;
 
+/// `throwIf`: a day that is not over has been rolled up again since the question was planned.
+pub(crate) const ROLLED_UP_SINCE: u32 = 395;
+
 /// ClickHouse's error codes that mean something to us, with their names there.
 const CODES: &[(u32, &str, Class)] = &[
     (3, "UNEXPECTED_END_OF_FILE", Busy),
@@ -96,6 +99,7 @@ const CODES: &[(u32, &str, Class)] = &[
     (349, "CANNOT_INSERT_NULL_IN_ORDINARY_COLUMN", Data),
     (376, "CANNOT_PARSE_UUID", Data),
     (394, "QUERY_WAS_CANCELLED", Busy),
+    (ROLLED_UP_SINCE, "FUNCTION_THROW_IF_VALUE_IS_NON_ZERO", Busy),
     (396, "TOO_MANY_ROWS_OR_BYTES", Expensive),
     (416, "TOO_MANY_REDIRECTS", Setup),
     (425, "SYSTEM_ERROR", Busy),
@@ -185,6 +189,11 @@ pub(crate) fn query_error(error: Error) -> QueryError {
         Expensive => QueryError::TooExpensive(limit(&error).into()),
         Setup | Data => QueryError::Failed(error.into()),
     }
+}
+
+/// Whether a question met a day that has been rolled up again since it was planned.
+pub(crate) fn is_rolled_up_since(error: &QueryError) -> bool {
+    matches!(error, QueryError::Unavailable(cause) if cause.downcast_ref::<Error>().and_then(code_of) == Some(ROLLED_UP_SINCE))
 }
 
 /// Which limit was reached, in words for the reader: the server's text may name tables and settings.

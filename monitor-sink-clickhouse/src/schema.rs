@@ -55,6 +55,11 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { version: 25, name: "rollup_month_totals", sql: include_str!("migrations/0025_rollup_month_totals.sql") },
     Migration { version: 26, name: "rollup_route_totals", sql: include_str!("migrations/0026_rollup_route_totals.sql") },
     Migration { version: 27, name: "rollup_month_route_totals", sql: include_str!("migrations/0027_rollup_month_route_totals.sql") },
+    Migration { version: 28, name: "rollup_routes_until", sql: include_str!("migrations/0028_rollup_routes_until.sql") },
+    Migration { version: 29, name: "rollup_route_totals_until", sql: include_str!("migrations/0029_rollup_route_totals_until.sql") },
+    Migration { version: 30, name: "rollup_clients_until", sql: include_str!("migrations/0030_rollup_clients_until.sql") },
+    Migration { version: 31, name: "rollup_targets_until", sql: include_str!("migrations/0031_rollup_targets_until.sql") },
+    Migration { version: 32, name: "rollup_issues_until", sql: include_str!("migrations/0032_rollup_issues_until.sql") },
 ];
 
 const RECORD: &str = "CREATE TABLE IF NOT EXISTS schema_migrations

@@ -30,8 +30,7 @@ pub(super) struct Rows {
 }
 
 /// Answers a question that was checked.
-pub(super) async fn answer(store: &ClickHouseStore, scope: &Scope, query: &Query) -> Result<Table, QueryError> {
-    let known = &*store.known().await?;
+pub(super) async fn answer(store: &ClickHouseStore, known: &Known, scope: &Scope, query: &Query) -> Result<Table, QueryError> {
     let mut stats = Stats::default();
     let chosen = match &query.top {
         Some(top) => {

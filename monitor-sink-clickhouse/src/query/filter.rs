@@ -7,7 +7,10 @@ use monitor_core::{
     query::{Field, Filter, Op},
 };
 
-use crate::sql::{Sql, Value};
+use crate::{
+    calendar::DAY,
+    sql::{Sql, Value},
+};
 
 /// What all questions have in common: who asks about what.
 #[derive(Clone, Copy)]
@@ -68,6 +71,19 @@ impl From {
             From::Sample => From::MonthSample,
             other => other,
         }
+    }
+}
+
+/// ` AND …`: rows of a rollup of days. A range that ends within a day is about an open one: all its rows must be about the hours up to that
+/// end. When the day has been built again since, the server refuses the statement ([`ROLLED_UP_SINCE`](crate::classify::ROLLED_UP_SINCE)).
+pub(super) fn within_days(sql: &mut Sql, ranges: &[Range<i64>]) {
+    for (n, range) in ranges.iter().enumerate() {
+        sql.push(if n == 0 { " AND (" } else { " OR " });
+        sql.push("day >= ").day(range.start).push(" AND day <= ").day(range.end - 1);
+    }
+    sql.push(")");
+    for open in ranges.iter().map(|range| range.end).filter(|end| end % DAY != 0) {
+        sql.push(" AND throwIf(day = ").day(open).push(" AND until != ").instant(open).push(") = 0");
     }
 }
 

@@ -9,7 +9,8 @@ use serde_json::Value as Cell;
 use super::{
     ClickHouseStore,
     answer::{Shape, count, tidy},
-    filter::{From, Selection, condition, like, matching_any, matching_in, tenant},
+    filter::{From, Selection, condition, like, matching_any, matching_in, tenant, within_days},
+    known::Known,
     plan::{self, Cover, tables},
     raw::push_column,
 };
@@ -25,15 +26,14 @@ const SLOTS: usize = 24;
 const EVER: i64 = DAY << 16;
 
 /// Answers a question that was checked.
-pub(super) async fn answer(store: &ClickHouseStore, scope: &Scope, query: &IssueQuery) -> Result<Table, QueryError> {
-    let known = store.known().await?;
-    // When an issue was seen first and last in all that is kept: of closed days the rollup knows.
-    let kept = plan::days(&(0..EVER), &known);
+pub(super) async fn answer(store: &ClickHouseStore, known: &Known, scope: &Scope, query: &IssueQuery) -> Result<Table, QueryError> {
+    // When an issue was seen first and last in all that is kept.
+    let kept = plan::days(&(0..EVER), known);
     // The range reaches the present, give or take an hour: the latest texts of all are as good as its own.
     let ends_last = query.to > super::now() - HOUR || known.days.last_key_value().is_some_and(|(day, _)| (day + 1) * DAY <= query.to);
     let texts_of_kept = ends_last && query.filters.iter().all(|filter| filter.field == Field::Fingerprint);
     // The texts are not in the rollup of samples.
-    let cover = if texts_of_kept { plan::errors(&query.filters, &(query.from..query.to), &known) } else { None };
+    let cover = if texts_of_kept { plan::errors(&query.filters, &(query.from..query.to), known) } else { None };
     let answer: Answer<Vec<Cell>> = store.ask(&select(scope, query, &kept, texts_of_kept, cover.as_ref())?).await?;
     let rows = answer.data.into_iter().map(|row| {
         let last = IssueQuery::COLUMNS.len() - 1;
@@ -111,11 +111,7 @@ fn select(scope: &Scope, query: &IssueQuery, kept: &Cover, texts_of_kept: bool, 
     for (table, ranges) in kept.sources(From::Issues) {
         sql.push("SELECT fingerprint, first, last, release_first, release_last").push(texts);
         tenant(&mut sql, table, scope, &query.project)?;
-        sql.push(" AND (");
-        for (n, days) in ranges.iter().enumerate() {
-            sql.push(if n == 0 { "day >= " } else { " OR day >= " }).day(days.start).push(" AND day < ").day(days.end);
-        }
-        sql.push(")");
+        within_days(&mut sql, &ranges);
         for filter in &issues {
             condition(sql.push(" AND "), filter)?;
         }

@@ -30,7 +30,7 @@ const AGE: Duration = Duration::from_secs(30);
 const SHARE_DAYS: i64 = 7;
 
 /// Days and shares.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Known {
     /// By day since 1970.
     pub(super) days: BTreeMap<i64, Day>,
@@ -38,6 +38,8 @@ pub(super) struct Known {
     pub(super) shares: HashMap<String, HashMap<String, HashMap<String, f64>>>,
     /// Whether the rows of days are known.
     pub(super) counted: bool,
+    /// Rollups of days are to be asked about days that are over only.
+    pub(super) closed_only: bool,
 }
 
 /// What is known of a day.
@@ -59,6 +61,11 @@ pub(super) struct Day {
 }
 
 impl Known {
+    /// For a question that met a day which has been built again since: rows about more hours than are known here.
+    pub(super) fn of_closed_days(&self) -> Known {
+        Known { closed_only: true, ..self.clone() }
+    }
+
     /// Events to be read of a range; `None` when that cannot be told.
     pub(super) fn events(&self, project: &str, kinds: &[Kind], names: Option<&[String]>, range: &Range<i64>) -> Option<u64> {
         // Before the first rollup nobody knows which project the rows belong to: a sample would be wrong for a small one.

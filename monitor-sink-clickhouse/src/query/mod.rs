@@ -46,7 +46,7 @@ use monitor_core::{
 use serde_json::value::RawValue;
 
 use crate::{
-    classify::query_error,
+    classify::{is_rolled_up_since, query_error},
     connection::{Answer, Connection, Settings},
     schema::Schema,
     sql::Sql,
@@ -114,7 +114,11 @@ impl Store for ClickHouseStore {
     async fn query(&self, scope: &Scope, query: &Query) -> Result<Table, QueryError> {
         let begin = Instant::now();
         query.validate().map_err(QueryError::Invalid)?;
-        let table = aggregate::answer(self, scope, query).await?;
+        let known = self.known().await?;
+        let table = match aggregate::answer(self, &known, scope, query).await {
+            Err(error) if is_rolled_up_since(&error) => aggregate::answer(self, &known.of_closed_days(), scope, query).await?,
+            answer => answer?,
+        };
         Ok(timed(table, begin))
     }
 
@@ -173,7 +177,12 @@ impl Store for ClickHouseStore {
     async fn issues(&self, scope: &Scope, query: &IssueQuery) -> Result<Table, QueryError> {
         let begin = Instant::now();
         query.validate().map_err(QueryError::Invalid)?;
-        Ok(timed(issues::answer(self, scope, query).await?, begin))
+        let known = self.known().await?;
+        let table = match issues::answer(self, &known, scope, query).await {
+            Err(error) if is_rolled_up_since(&error) => issues::answer(self, &known.of_closed_days(), scope, query).await?,
+            answer => answer?,
+        };
+        Ok(timed(table, begin))
     }
 
     async fn set_issue(&self, scope: &Scope, state: &IssueState, at: i64) -> Result<(), QueryError> {

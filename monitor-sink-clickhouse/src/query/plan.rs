@@ -454,10 +454,11 @@ pub(super) fn cut_rows(range: &Range<i64>, known: &Known) -> Cover {
     cover(range, known, held)
 }
 
-/// The closed days that are in the rollups, and the rest of the range.
+/// The days of which the range holds all that is in the rollups of days, and the rest of it. Which hours of an open day a row is about the
+/// statement has to check: see [`within_days`](super::filter::within_days).
 pub(super) fn days(range: &Range<i64>, known: &Known) -> Cover {
-    let closed = known.days.iter().filter(|(day, known)| known.until == (**day + 1) * DAY).map(|(day, known)| day * DAY..known.until);
-    cover(range, known, closed.filter(|day| range.start <= day.start && day.end <= range.end))
+    let held = known.days.iter().map(|(day, known)| day * DAY..known.until);
+    cover(range, known, held.filter(|held| held.end % DAY == 0 || !known.closed_only))
 }
 
 /// The days of which the rollup of sessions holds nothing but what lies in the range, and the rest of it.
@@ -468,9 +469,10 @@ pub(super) fn whole_rows(range: &Range<i64>, known: &Known, now: i64) -> Cover {
     cover(range, known, whole(range, known, now))
 }
 
-/// The same, and the closed day that the range cuts at its beginning: whether a row's last event lies in the range is known.
+/// The same, and the day that the range cuts at its beginning: whether a row's last event lies in the range is known.
 pub(super) fn late_rows(range: &Range<i64>, known: &Known, now: i64) -> Cover {
-    cover(range, known, cut_day(range, known).into_iter().chain(whole(range, known, now)))
+    let cut = cut_day(range, known).or_else(|| cut_open_day(range, known, now));
+    cover(range, known, cut.into_iter().chain(whole(range, known, now)))
 }
 
 /// What the range holds of the day that it cuts at its beginning, if that one is closed and the range goes on behind it.
@@ -481,8 +483,21 @@ pub(super) fn cut_day(range: &Range<i64>, known: &Known) -> Option<Range<i64>> {
     (closed && day * DAY < range.start && end < range.end).then_some(range.start..end)
 }
 
+/// The same of the day that is not over: from a whole hour on, and only if the range reaches the present, see [`whole_rows`].
+fn cut_open_day(range: &Range<i64>, known: &Known, now: i64) -> Option<Range<i64>> {
+    let day = range.start.div_euclid(DAY);
+    let until = known.days.get(&day)?.until;
+    let open = day * DAY < range.start && range.start < until && until < (day + 1) * DAY;
+    (open && range.start % HOUR == 0 && present(now) <= range.end).then_some(range.start..until)
+}
+
+/// The beginning of the hour that goes on.
+fn present(now: i64) -> i64 {
+    now - now.rem_euclid(HOUR)
+}
+
 fn whole(range: &Range<i64>, known: &Known, now: i64) -> impl Iterator<Item = Range<i64>> {
-    let present = now - now.rem_euclid(HOUR);
+    let present = present(now);
     let whole = known.days.iter().filter(move |(day, known)| {
         let (start, end) = (**day * DAY, (**day + 1) * DAY);
         known.until > start && range.start <= start && (end <= range.end || (known.until < end && present <= range.end))
@@ -624,7 +639,7 @@ mod tests {
         let shop = [("vital".to_owned(), names(&[("LCP", 0.2), ("CLS", 0.2)])), ("click".to_owned(), names(&[("click", 0.5)]))];
         let tiny = [("click".to_owned(), names(&[("click", 0.01)]))];
         let shares = [("shop".to_owned(), shop.into()), ("tiny".to_owned(), tiny.into())].into();
-        Known { days: days.into(), shares, counted: true }
+        Known { days: days.into(), shares, counted: true, ..Known::default() }
     }
 
     struct Scene {
@@ -712,9 +727,14 @@ mod tests {
     }
 
     #[test]
-    fn days_are_held_when_they_are_closed() {
+    fn days_are_held_whole_and_the_open_one_up_to_its_last_hour() {
+        let noon = 102 * DAY + 10 * HOUR;
         let cover = days(&(100 * DAY + 1..103 * DAY), &known());
-        assert_eq!((cover.rolled, cover.rest), (vec![101 * DAY..102 * DAY], vec![100 * DAY + 1..101 * DAY, 102 * DAY..103 * DAY]));
+        assert_eq!((cover.rolled, cover.rest), (vec![101 * DAY..noon], vec![100 * DAY + 1..101 * DAY, noon..103 * DAY]));
+        assert_eq!(days(&(101 * DAY..noon), &known()).rolled, [101 * DAY..noon]);
+        // Its rows are about more than the range.
+        assert_eq!(days(&(101 * DAY..noon - 1), &known()).rolled, [101 * DAY..102 * DAY]);
+        assert_eq!(days(&(101 * DAY..103 * DAY), &known().of_closed_days()).rolled, [101 * DAY..102 * DAY]);
     }
 
     #[test]
@@ -732,9 +752,13 @@ mod tests {
         let late = |range: Range<i64>| late_rows(&range, &known(), now).rolled;
         assert_eq!(late(100 * DAY + 7..noon), [100 * DAY + 7..noon]);
         assert_eq!(late(100 * DAY..noon), [100 * DAY..noon]);
-        // It ends in the day that it cuts, or begins in the one that is not over.
+        // It ends in the day that it cuts, or begins within an hour of the one that is not over.
         assert_eq!(late(100 * DAY + 7..101 * DAY), []);
         assert_eq!(late(102 * DAY + 7..noon), []);
+        assert_eq!(late(noon - HOUR..noon + 5), [noon - HOUR..noon]);
+        assert_eq!(late(noon..noon + 5), []);
+        // A later build may have added hours behind the end of the range.
+        assert_eq!(late_rows(&(noon - HOUR..noon - 5), &known(), now).rolled, []);
         assert_eq!(cut_day(&(101 * DAY + 7..noon), &known()), Some(101 * DAY + 7..102 * DAY));
     }
 

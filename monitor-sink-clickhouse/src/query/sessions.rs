@@ -131,13 +131,14 @@ async fn choose(
     Ok(listed)
 }
 
-/// Where the parts of the range begin that are looked at, one after the other: of the newest the last hour, which lies in small parts of its own,
-/// then a few days; of other orders all.
+/// Where the parts of the range begin that are looked at, one after the other: of the newest the hour that goes on and the one before it, which the
+/// rollup may hold, then a few days; of other orders all.
 fn starts(query: &SessionQuery) -> Vec<i64> {
     let mut starts = Vec::new();
     if query.order == SessionOrder::Newest && !pick_few(&query.filters) {
         // With filters it would never do: see `GOES_ON`.
-        let latest = query.filters.is_empty().then(|| query.to.saturating_sub(HOUR)).filter(|latest| *latest > query.from);
+        let hour_before = query.to.saturating_sub(HOUR);
+        let latest = query.filters.is_empty().then(|| hour_before - hour_before.rem_euclid(HOUR)).filter(|latest| *latest > query.from);
         starts.extend(latest);
         let mut start = (query.to - 1) - (query.to - 1).rem_euclid(DAY);
         let mut longer = DAY;
@@ -379,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_are_looked_for_in_the_last_hour_and_then_in_ever_longer_windows_of_days() {
+    fn the_newest_are_looked_for_in_the_last_hours_and_then_in_ever_longer_windows_of_days() {
         let days = |days: [i64; 5]| days.map(|day| day * DAY);
         let starts_of = |order| starts(&question(order, Vec::new()));
         let newest = [&[160 * DAY + 8 * HOUR][..], &days([160, 159, 156, 147, 120]), &[100 * DAY + 5]].concat();

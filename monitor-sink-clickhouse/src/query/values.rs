@@ -23,7 +23,7 @@ use serde_json::Value as Cell;
 use super::{
     aggregate::MOST_ROWS,
     answer::{Bucket, buckets},
-    filter::{From, group, happening, matching_any, operand, tenant},
+    filter::{From, group, happening, matching_any, operand, tenant, within_days},
     plan::{Cover, Cube},
     raw::{Ask, OF_DAY, OF_EVENT, OF_HOUR, list},
 };
@@ -304,16 +304,15 @@ fn rolled_in(sql: &mut Sql, ask: &Ask<'_>, cube: Cube, table: From, ranges: &[Ra
     }
     sql.push("count");
     tenant(sql, table, ask.selection.scope, ask.selection.project)?;
-    sql.push(" AND (");
-    for (n, range) in ranges.iter().enumerate() {
-        sql.push(if n == 0 { "" } else { " OR " });
-        if by_hour {
+    if by_hour {
+        for (n, range) in ranges.iter().enumerate() {
+            sql.push(if n == 0 { " AND (" } else { " OR " });
             sql.push("hour >= ").instant(range.start).push(" AND hour < ").instant(range.end);
-        } else {
-            sql.push("day >= ").day(range.start).push(" AND day < ").day(range.end);
         }
+        sql.push(")");
+    } else {
+        within_days(sql, ranges);
     }
-    sql.push(")");
     happening(sql, ask.selection.kinds, ask.selection.filters)?;
     ask.push_choice(sql, operand)
 }

@@ -74,9 +74,8 @@ impl Rollups {
             self.retire(day).await?;
             return Ok(0);
         }
-        let rollups = || Rollup::ALL.into_iter().filter(|rollup| day.is_closed() || rollup.of_open_days());
         let client = self.client().await?;
-        for rollup in rollups() {
+        for rollup in Rollup::ALL {
             let mut sql = Sql::new("CREATE TABLE ");
             sql.name(&lock.staging(rollup.table())).push(" AS ").push(rollup.table());
             self.connection.execute(&client, &sql).await?;
@@ -85,12 +84,12 @@ impl Rollups {
             return Err(Error::Other("another process has taken the lock away".into()));
         }
         let projects = self.projects(day).await?;
-        for rollup in rollups() {
+        for rollup in Rollup::ALL {
             self.go_on()?;
             self.fill(day, rollup, &projects, lock).await?;
         }
         self.go_on()?;
-        for rollup in rollups() {
+        for rollup in Rollup::ALL {
             self.put_in_place(Date::of(day.day).partition(), rollup.table(), lock).await?;
         }
         self.record(day, projects.frozen, begin).await?;
@@ -104,7 +103,7 @@ impl Rollups {
         if let Some(finer) = rollup.finer() {
             let mut sql = Sql::new("INSERT INTO ");
             sql.name(&lock.staging(rollup.table())).push(" ");
-            rollup.select(&mut sql, day.day);
+            rollup.select(&mut sql, day.day, day.until);
             sql.push(" FROM ").name(&lock.staging(finer.table())).push(rollup.group());
             return self.connection.execute_within(&client, &sql, limit).await;
         }
@@ -120,7 +119,7 @@ impl Rollups {
         }
         let mut sql = Sql::new("INSERT INTO ");
         sql.name(&lock.staging(rollup.table())).push(" ");
-        rollup.select(&mut sql, day.day);
+        rollup.select(&mut sql, day.day, day.until);
         sql.push(" FROM events WHERE ");
         rollup.choose(&mut sql);
         sql.push("time >= ").instant(day.start()).push(" AND time < ").instant(day.until);

@@ -6,7 +6,7 @@ use super::bucket;
 use crate::sql::{Sql, Value};
 
 /// Version of everything in this file. Days that were built from another one are built again by a newer program.
-pub(crate) const DEFINITION: u16 = 4;
+pub(crate) const DEFINITION: u16 = 5;
 
 /// The kinds of events that `rollup_targets` holds: what they were about tells them apart, and there are few of it.
 pub(crate) static TARGETED: [Kind; 6] = [Kind::Request, Kind::Resource, Kind::Click, Kind::RageClick, Kind::DeadClick, Kind::FormSubmit];
@@ -126,9 +126,14 @@ impl Rollup {
         }
     }
 
-    /// Whether it holds the day that is not over, too.
-    pub(super) fn of_open_days(self) -> bool {
-        matches!(self, Rollup::Hours | Rollup::Sessions | Rollup::Sample | Rollup::Totals)
+    /// Whether a row is about a day, and its last column says up to which time of it.
+    fn says_until(self) -> bool {
+        matches!(self, Rollup::Routes | Rollup::Clients | Rollup::Targets | Rollup::Issues | Rollup::RouteTotals)
+    }
+
+    /// The columns that its table by month has, too: there all days are over.
+    pub(super) fn columns_by_month(self) -> &'static str {
+        if self.says_until() { "* EXCEPT (until)" } else { "*" }
     }
 
     /// Whether it may be kept when the events of the day are no longer: it names no visitor and quotes no text of an event.
@@ -145,8 +150,15 @@ impl Rollup {
         }
     }
 
-    /// `SELECT …`, without where it is read from; [`group`](Rollup::group) comes at the end. `day` is in days since 1970.
-    pub(super) fn select(self, sql: &mut Sql, day: i64) {
+    /// `SELECT …`, without where it is read from; [`group`](Rollup::group) comes at the end. `day` is in days since 1970, `until` in ms.
+    pub(super) fn select(self, sql: &mut Sql, day: i64, until: i64) {
+        self.select_measures(sql, day);
+        if self.says_until() {
+            sql.push(", toDateTime(").bind(Value::Integer(until / 1_000)).push(", 'UTC')");
+        }
+    }
+
+    fn select_measures(self, sql: &mut Sql, day: i64) {
         match self {
             Rollup::Hours => {
                 sql.push("SELECT project, kind, name, toStartOfHour(toDateTime(time, 'UTC')) AS hour, environment, release, device, ");

@@ -13,8 +13,8 @@
 //! everything else, so whoever is killed leaves a dirty day, and building it again gives the same rows. One process builds at a time (see
 //! [`lock`]); if two ever did, the later would only do the same again.
 //!
-//! The day that is not over is in the tables of hours, totals, sessions and samples up to `until`, the beginning of the current hour. What happened later is
-//! read from the events. Two minutes after the hour, the next one is added.
+//! The day that is not over is in the tables up to `until`, the beginning of the current hour. What happened later is read from the events. Two minutes
+//! after the hour, the next one is added. Rows about a whole day say up to when they are complete: which build they are of cannot be seen otherwise.
 //!
 //! - [`bucket`]: which bucket a value falls into, here and in SQL.
 //! - [`definitions`]: the statements that work the rollups out.

@@ -116,7 +116,14 @@ impl Rollups {
         let (client, limit) = (self.heavy(stale.rows).await?, lease(stale.rows));
         let staging = lock.staging(rollup.table_by_month());
         let mut sql = Sql::new("INSERT INTO ");
-        sql.name(&staging).push(" SELECT * FROM ").push(rollup.table()).push(" WHERE ").push(rollup.day()).push(" IN ");
+        sql.name(&staging)
+            .push(" SELECT ")
+            .push(rollup.columns_by_month())
+            .push(" FROM ")
+            .push(rollup.table())
+            .push(" WHERE ")
+            .push(rollup.day())
+            .push(" IN ");
         push_days(&mut sql, &stale.days);
         self.connection.execute_within(&client, &sql, limit).await?;
         let mut sql = Sql::new("OPTIMIZE TABLE ");

@@ -372,6 +372,39 @@ fn divide(cell: &mut Value, share: f64) {
 }
 
 #[tokio::test]
+async fn a_question_about_the_open_day_is_right_while_it_is_rolled_up_again() {
+    let monitor = built(some_requests(2_000, 10, 300), 1_000).await;
+    let questions = [
+        json!({"group_by": ["route"], "measures": ["count", "sum", "p75"]}),
+        json!({"group_by": ["browser", "country"], "measures": ["count"]}),
+        json!({"kinds": ["request"], "group_by": ["target"], "measures": ["count", "failures"]}),
+    ];
+    let issues = json!({"project": "shop", "from": BEGIN, "to": BEGIN + 4 * DAY});
+    let issues: IssueQuery = serde_json::from_value(issues).unwrap();
+    let check = async || {
+        for members in &questions {
+            let mut members = members.clone();
+            (members["from"], members["to"]) = (json!(BEGIN), json!(BEGIN + 4 * DAY));
+            let (planned, exact) = (ask(&monitor, members.clone(), false).await, ask(&monitor, members.clone(), true).await);
+            compare(&planned, &exact, members["group_by"].as_array().unwrap().len()).unwrap();
+            assert_eq!(planned.stats.source, Source::Rollup);
+        }
+        let table = monitor.store.issues(&Scope::All, &issues).await.unwrap();
+        (table.rows, table.stats.rows_read)
+    };
+    let (before, read) = check().await;
+    // The store still knows what was there before.
+    let database = monitor.admin.database().unwrap();
+    let job = configuration(&shared().url(), database).rollup_job().unwrap();
+    for hour in 1..4 {
+        assert_eq!(job.build(BUILT + hour * HOUR).await.unwrap().days, 1);
+        let (after, read_now) = check().await;
+        assert_eq!(after, before);
+        assert!(read_now > read, "the open day was read from the events");
+    }
+}
+
+#[tokio::test]
 async fn journeys_from_the_rollup_of_samples_are_those_of_the_events() {
     let monitor = built(all_sampled().await, 40).await;
     let filters = json!([{"field": "referrer", "op": "not_in", "values": ["https://mail.example/"]}]);

@@ -1,0 +1,2 @@
+-- As in rollup_routes.
+ALTER TABLE rollup_targets ADD COLUMN IF NOT EXISTS until DateTime('UTC') CODEC(ZSTD(1))
