@@ -152,13 +152,13 @@ impl Rollup {
 
     /// `SELECT …`, without where it is read from; [`group`](Rollup::group) comes at the end. `day` is in days since 1970, `until` in ms.
     pub(super) fn select(self, sql: &mut Sql, day: i64, until: i64) {
-        self.select_measures(sql, day);
+        self.select_columns(sql, day);
         if self.says_until() {
             sql.push(", toDateTime(").bind(Value::Integer(until / 1_000)).push(", 'UTC')");
         }
     }
 
-    fn select_measures(self, sql: &mut Sql, day: i64) {
+    fn select_columns(self, sql: &mut Sql, day: i64) {
         match self {
             Rollup::Hours => {
                 sql.push("SELECT project, kind, name, toStartOfHour(toDateTime(time, 'UTC')) AS hour, environment, release, device, ");
