@@ -28,11 +28,12 @@ macro_rules! document {
 
         impl Serialize for Only<'_> {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                if self.fields.is_empty() {
+                if self.fields == FieldSet::ALL {
                     return self.document.serialize(serializer);
                 }
                 let mut map = serializer.serialize_map(None)?;
-                $(if shows(self.fields, stringify!($field)) {
+                let mut shown = self.fields.in_order();
+                $(if shown.next() == Some(true) {
                     map.serialize_entry(stringify!($field), &self.document.$field)?;
                 })*
                 map.end()
@@ -92,17 +93,40 @@ document! {
     exceptions: Vec<Exception>,
 }
 
-/// A document of which only some fields are written, with `id` and `time` always; all of them when none are named.
+/// Fields of a document: a bit for each of [`Document::FIELDS`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FieldSet(u64);
+
+impl FieldSet {
+    /// All of them.
+    pub const ALL: FieldSet = FieldSet(u64::MAX);
+
+    /// Those that a question for fields of these names gets: all when none are named, and always `id` and `time`. Without these a page has
+    /// no order, and nothing could be asked about one of its events.
+    pub(crate) fn of(names: &[String]) -> FieldSet {
+        if names.is_empty() {
+            return FieldSet::ALL;
+        }
+        let asked = |field: &str| matches!(field, "id" | "time") || names.iter().any(|name| name == field);
+        FieldSet(Document::FIELDS.iter().rev().fold(0, |bits, field| bits << 1 | u64::from(asked(field))))
+    }
+
+    /// Whether each field is one of them.
+    fn in_order(self) -> impl Iterator<Item = bool> {
+        (0..u64::BITS).map(move |n| self.0 >> n & 1 != 0)
+    }
+
+    /// Whether this field is one of them.
+    pub fn contains(self, field: &str) -> bool {
+        Document::FIELDS.iter().zip(self.in_order()).any(|(name, shown)| shown && *name == field)
+    }
+}
+
+/// A document of which only some fields are written; from [`Document::only`].
 #[derive(Clone, Copy, Debug)]
 pub struct Only<'a> {
     document: &'a Document,
-    fields: &'a [String],
-}
-
-/// Whether a question for these fields of events gets this one.
-pub(crate) fn shows(fields: &[String], field: &str) -> bool {
-    // Without them a page has no order, and nothing could be asked about one of its events.
-    fields.is_empty() || matches!(field, "id" | "time") || fields.iter().any(|asked| asked == field)
+    fields: FieldSet,
 }
 
 /// The attributes that have a field (and a column) of their own.
@@ -122,8 +146,8 @@ impl Document {
         Document::new(&Origin::new("", 0), &Event::new(EventId(0), 0, Kind::Track, ""))
     }
 
-    /// What is written when only these fields were asked for.
-    pub fn only<'a>(&'a self, fields: &'a [String]) -> Only<'a> {
+    /// To be written with these fields only.
+    pub fn only(&self, fields: FieldSet) -> Only<'_> {
         Only { document: self, fields }
     }
 

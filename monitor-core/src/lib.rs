@@ -41,7 +41,7 @@ pub mod wire;
 pub use batch::{Batch, BatchId, Envelope};
 pub use counts::{Counts, Gauge, Labelled, Reading, Sample, Total};
 pub use delivery::{BackOff, DeadEvent, Delivery};
-pub use document::{Document, Only, PROMOTED};
+pub use document::{Document, FieldSet, Only, PROMOTED};
 pub use enricher::{Enricher, Verdict};
 pub use event::{Attributes, Event, EventId, Json, Kind, MAX_WEIGHT, ParseIdError, ParseKindError, attribute, empty_object};
 pub use exception::{Exception, Role};

@@ -98,7 +98,8 @@ impl Format {
     /// A page of events, with the fields that the question is for.
     pub(crate) fn events(self, page: &EventPage, query: &EventQuery) -> Result<Response<Body>, Refusal> {
         if self == Format::Json {
-            let events = page.events.iter().map(|event| event.only(&query.fields)).collect();
+            let fields = query.shown();
+            let events = page.events.iter().map(|event| event.only(fields)).collect();
             return Ok(answer::ok_json(&Page { events, next: page.next.as_ref(), stats: &page.stats }));
         }
         let mut response = answer::ok(self.content_type(), self.documents(&page.events, query, true)?);
@@ -111,14 +112,15 @@ impl Format {
 
     /// Events as text: lines, or CSV with or without its header.
     pub(crate) fn documents(self, events: &[Document], query: &EventQuery, with_header: bool) -> Result<Bytes, Refusal> {
-        let mut events = events.iter().map(|event| event.only(&query.fields));
+        let fields = query.shown();
+        let mut events = events.iter().map(|event| event.only(fields));
         if self != Format::Csv {
             let mut text = Vec::new();
             events.try_for_each(|event| write_line(&mut text, &event))?;
             return Ok(text.into());
         }
         // What has members of its own is JSON text.
-        let columns: Vec<&str> = Document::FIELDS.iter().copied().filter(|field| query.shows(field)).collect();
+        let columns: Vec<&str> = Document::FIELDS.iter().copied().filter(|field| fields.contains(field)).collect();
         let mut csv = Csv::new();
         if with_header {
             csv.row(columns.iter().map(|column| Cow::Borrowed(*column)))?;

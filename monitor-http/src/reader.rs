@@ -201,7 +201,7 @@ impl Shared {
     /// A page of events, with what can be read from their data if it is part of the answer.
     pub(crate) async fn events(&self, scope: &Scope, query: &EventQuery) -> Result<EventPage, Refusal> {
         let mut page = self.ask(|store| async move { store.events(scope, query).await }).await?;
-        if query.shows("exceptions") {
+        if query.shown().contains("exceptions") {
             page.events.iter_mut().for_each(Document::read_exceptions);
         }
         Ok(page)

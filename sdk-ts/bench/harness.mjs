@@ -3,11 +3,11 @@ import {spawn} from 'node:child_process';
 import {existsSync} from 'node:fs';
 import {mkdtemp, rm} from 'node:fs/promises';
 import {createServer} from 'node:http';
-import {createServer as createProbe} from 'node:net';
 import {tmpdir} from 'node:os';
 import {join, resolve} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import {gunzipSync, inflateSync} from 'node:zlib';
+import {freeAddress} from '../../tests/free-port.mjs';
 
 export const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
 export const flags = [
@@ -65,14 +65,6 @@ export function textOf({url, headers}, body) {
   if (inAddress) return Buffer.from(inAddress, 'base64url').toString('utf8');
   const decode = {gzip: gunzipSync, deflate: inflateSync}[headers['content-encoding'] ?? searchParams.get('encoding')];
   return (decode && body.length ? decode(body) : body).toString('utf8');
-}
-
-async function freeAddress() {
-  const probe = createProbe();
-  await new Promise((ready) => probe.listen(0, '127.0.0.1', ready));
-  const {port} = probe.address();
-  await new Promise((done) => probe.close(done));
-  return `127.0.0.1:${port}`;
 }
 
 /** Our receiver with its engine, storing into a folder that is removed afterwards. */

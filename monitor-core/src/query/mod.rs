@@ -16,7 +16,7 @@ pub use self::{
     lists::{IssueOrder, IssueQuery, IssueState, IssueStatus, SessionOrder, SessionQuery},
     words::{Field, Measure},
 };
-use crate::{Document, Kind, document::shows};
+use crate::{Document, FieldSet, Kind};
 
 /// Longest range a question may span, ms.
 pub const MAX_RANGE: i64 = 400 * 24 * 3_600_000;
@@ -367,14 +367,19 @@ impl EventQuery {
         }
     }
 
-    /// Whether a field of the events is part of the answer.
-    pub fn shows(&self, field: &str) -> bool {
-        shows(&self.fields, field)
+    /// The fields of the events in the answer.
+    pub fn shown(&self) -> FieldSet {
+        FieldSet::of(&self.fields)
     }
 
-    /// Whether a field is to be read: it is part of the answer, or needed to work out one that is.
-    pub fn reads(&self, field: &str) -> bool {
-        self.shows(field) || (self.shows("exceptions") && matches!(field, "kind" | "name" | "data"))
+    /// The fields to read: those of the answer, and what one of them is worked out from.
+    pub fn read(&self) -> FieldSet {
+        let shown = self.shown();
+        if !shown.contains("exceptions") || shown == FieldSet::ALL {
+            return shown;
+        }
+        let needed = ["kind", "name", "data"].map(str::to_owned);
+        FieldSet::of(&[&self.fields[..], &needed].concat())
     }
 }
 

@@ -19,8 +19,8 @@ use crate::{
     sql::{Sql, Value},
 };
 
-/// The fields of a document, with the SQL that gives each.
-const DOCUMENT: &[(&str, &str)] = &[
+/// The fields of a document.
+const DOCUMENT: &[Column] = &[
     ("id", "id"),
     ("time", "toUnixTimestamp64Milli(time)"),
     ("received", "toUnixTimestamp64Milli(received)"),
@@ -70,15 +70,25 @@ const DOCUMENT: &[(&str, &str)] = &[
 const NUMBERS: &[&str] = &["time", "received", "seq", "value", "weight", "status"];
 const JSON: &str = "data";
 
+/// A field, and the SQL that gives it.
+pub(super) type Column = (&'static str, &'static str);
+
 /// The fields that a question needs.
-fn selected(query: &EventQuery) -> impl Iterator<Item = &'static (&'static str, &'static str)> {
-    DOCUMENT.iter().filter(|(field, _)| query.reads(field))
+pub(super) fn columns(query: &EventQuery) -> Vec<Column> {
+    let read = query.read();
+    DOCUMENT.iter().filter(|(field, _)| read.contains(field)).copied().collect()
 }
 
 /// The question for the events of a window. `limit` is the number of rows, not of the page.
-pub(super) fn select_events(selection: &Selection<'_>, query: &EventQuery, window: Range<i64>, limit: usize) -> Result<Sql, QueryError> {
+pub(super) fn select_events(
+    columns: &[Column],
+    selection: &Selection<'_>,
+    query: &EventQuery,
+    window: Range<i64>,
+    limit: usize,
+) -> Result<Sql, QueryError> {
     let mut sql = Sql::new("SELECT ");
-    for (n, (_, expression)) in selected(query).enumerate() {
+    for (n, (_, expression)) in columns.iter().enumerate() {
         sql.push(if n == 0 { "" } else { ", " }).push(expression);
     }
     matching(&mut sql, selection, window)?;
@@ -156,10 +166,10 @@ impl Iterator for Windows {
 }
 
 /// A row as a document. Cells are moved as JSON text, so that `data` comes back byte for byte.
-pub(super) fn document(query: &EventQuery, row: &[Box<RawValue>]) -> Outcome<Document> {
+pub(super) fn document(columns: &[Column], row: &[Box<RawValue>]) -> Outcome<Document> {
     let other = |error: serde_json::Error| Error::Other(error.into());
     let mut json = String::with_capacity(2_048);
-    for ((field, _), cell) in selected(query).zip(row) {
+    for ((field, _), cell) in columns.iter().zip(row) {
         json.push(if json.is_empty() { '{' } else { ',' });
         json.push('"');
         json.push_str(field);

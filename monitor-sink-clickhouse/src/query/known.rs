@@ -1,7 +1,8 @@
 //! What is known of the tables: which times the rollups hold, and how many rows there are to read.
 //!
 //! Read from the rollups' state and the server's list of parts, at most every half a minute, beside the questions: a question waits for it
-//! only when nothing is known yet. Old knowledge gives slower answers, never wrong ones: the rollups only ever hold more than is known.
+//! only when nothing is known yet. Old knowledge gives slower answers, never wrong ones: the rollups only ever hold more than is known, and where
+//! a row cannot be cut at what is known, the statement checks it ([`within_days`](super::filter::within_days)).
 
 use std::{
     collections::{BTreeMap, HashMap},

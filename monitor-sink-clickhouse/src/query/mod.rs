@@ -126,16 +126,17 @@ impl Store for ClickHouseStore {
         let begin = Instant::now();
         query.validate().map_err(QueryError::Invalid)?;
         let selection = Selection { scope, project: &query.project, kinds: &query.kinds, filters: &query.filters };
+        let columns = events::columns(query);
         let limit = query.limit as usize;
         let mut events: Vec<Document> = Vec::new();
         let mut rows_read = 0;
         // One more than asked for tells whether there is a next page.
         for window in events::Windows::new(query) {
-            let sql = events::select_events(&selection, query, window, limit + 1 - events.len())?;
+            let sql = events::select_events(&columns, &selection, query, window, limit + 1 - events.len())?;
             let answer: Answer<Vec<Box<RawValue>>> = self.ask_with(&sql, WIDE).await?;
             rows_read += answer.statistics.rows_read;
             let found =
-                answer.data.iter().map(|row| events::document(query, row)).collect::<Outcome<Vec<Document>>>().map_err(query_error)?;
+                answer.data.iter().map(|row| events::document(&columns, row)).collect::<Outcome<Vec<Document>>>().map_err(query_error)?;
             events.extend(found);
             if events.len() > limit {
                 break;

@@ -118,7 +118,7 @@ pub(super) enum Spread {
 /// A range, divided.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Cover {
-    /// Times the rollup holds, ms: whole hours, or whole days.
+    /// Times the rollup holds, ms: whole hours, or days, of which the open one ends with its last full hour.
     pub(super) rolled: Vec<Range<i64>>,
     /// Those of them, whole days, that its table by month holds and that are read there.
     pub(super) monthly: Vec<Range<i64>>,

@@ -41,10 +41,9 @@
  * `MONITOR_QUICKSTART` names another receiver than the debug build of the `quickstart` example, `CHROMIUM` another browser.
  */
 import {spawn, type ChildProcess} from 'node:child_process';
-import {randomInt} from 'node:crypto';
 import {mkdtemp, rm} from 'node:fs/promises';
 import {createServer, request as ask, type IncomingHttpHeaders, type IncomingMessage, type Server, type ServerResponse} from 'node:http';
-import {createServer as createTcpServer, type AddressInfo} from 'node:net';
+import type {AddressInfo} from 'node:net';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {fileURLToPath} from 'node:url';
@@ -52,6 +51,7 @@ import {gunzipSync} from 'node:zlib';
 import {build} from 'esbuild';
 import {chromium, type BrowserContext, type BrowserContextOptions, type Page} from 'playwright-core';
 import {onTestFinished} from 'vitest';
+import {freePort} from '../../../tests/free-port.mjs';
 import {eagerInEsbuild} from '../../scripts/eager.mjs';
 import {executablePath, flags, openBehind, startDesktop, type Desktop} from './desktop.js';
 
@@ -604,19 +604,6 @@ async function collect(stream: IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = [];
   for await (const chunk of stream) chunks.push(chunk as Buffer);
   return Buffer.concat(chunks);
-}
-
-async function freePort(): Promise<number> {
-  for (;;) {
-    // Below the ports that the system gives to outgoing connections: under load one of those would take it before the server does.
-    const port = randomInt(15_000, 32_000);
-    const probe = createTcpServer();
-    const free = await new Promise<boolean>((resolve) => {
-      probe.once('error', () => resolve(false));
-      probe.listen(port, '127.0.0.1', () => probe.close(() => resolve(true)));
-    });
-    if (free) return port;
-  }
 }
 
 function listenOn(server: Server, port: number): Promise<number> {
