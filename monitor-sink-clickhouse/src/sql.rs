@@ -87,6 +87,15 @@ impl Sql {
         self
     }
 
+    /// Adds a list of numbers, to look a column up in.
+    pub(crate) fn numbers(&mut self, numbers: impl IntoIterator<Item = u64>) -> &mut Sql {
+        self.push("(");
+        for (n, number) in numbers.into_iter().enumerate() {
+            self.push(if n == 0 { "" } else { ", " }).bind(Value::Unsigned(number));
+        }
+        self.push(")")
+    }
+
     /// Adds a time in ms as a value of its own type.
     pub(crate) fn bind_time(&mut self, time: i64) -> &mut Sql {
         self.push("fromUnixTimestamp64Milli(").bind(Value::Integer(time)).push(", 'UTC')")

@@ -74,7 +74,7 @@ fn histogram(lists: Vec<Cell>) -> Cell {
 
 /// A count as a whole number.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates, and counts are not negative")]
-fn whole(count: f64) -> Cell {
+pub(super) fn whole(count: f64) -> Cell {
     Cell::from(count as u64)
 }
 

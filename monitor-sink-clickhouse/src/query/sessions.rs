@@ -7,7 +7,7 @@
 //! Sessions are told apart by the hash of their id, which is short. A filter that the rollup cannot answer is asked of the events.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     ops::Range,
     time::Instant,
 };
@@ -16,11 +16,12 @@ use monitor_core::{
     QueryError, Scope,
     query::{Field, Filter, Op, SessionOrder, SessionQuery, Source, Stats, Table},
 };
+use serde::Deserialize;
 use serde_json::Value as Cell;
 
 use super::{
     ClickHouseStore,
-    answer::{Shape, count, tidy},
+    answer::whole,
     filter::{From, Selection, condition, matching, matching_any, pick_few, tenant},
     known::Known,
     people::within,
@@ -78,15 +79,15 @@ pub(super) async fn answer(store: &ClickHouseStore, scope: &Scope, query: &Sessi
         let those = |which: &dyn Fn(&Found) -> bool, details: &HashMap<u64, Found>| -> Vec<Listed> {
             part.iter().filter(|listed| details.get(&listed.hash).is_some_and(which)).copied().collect()
         };
-        let long = those(&|found| near.start > all.start && found.time(3).is_some_and(|start| start < near.start + DAY), &details);
+        let long = those(&|found| near.start > all.start && found.start < near.start + DAY, &details);
         if !long.is_empty() {
             details.extend(ask(store, &self::details(scope, query, &whole, &long)?, &mut stats).await?);
         }
         let unclear = those(&|found| found.unclear, &details);
         if !unclear.is_empty() {
             let found = || unclear.iter().filter_map(|listed| details.get(&listed.hash));
-            let first = found().filter_map(|found| found.time(3)).min().unwrap_or(query.from);
-            let last = found().filter_map(|found| found.time(4)).max().unwrap_or(query.to);
+            let first = found().map(|found| found.start).min().unwrap_or(query.from);
+            let last = found().map(|found| found.end).max().unwrap_or(query.to);
             let lived = first.max(query.from)..last.saturating_add(1).min(query.to);
             let lived = Cover { rest: vec![lived], ..Cover::default() };
             details.extend(ask(store, &self::details(scope, query, &lived, &unclear)?, &mut stats).await?);
@@ -279,51 +280,25 @@ fn rolled_conditions(sql: &mut Sql, filters: &[Filter]) -> Result<(), QueryError
     Ok(())
 }
 
-/// What is answered about a session.
-struct Found {
-    /// Rows of the rollup overlap (a network that comes and goes): which of them has the first or the last route only the events tell.
-    unclear: bool,
-    cells: Vec<Cell>,
-}
-
-impl Found {
-    fn time(&self, column: usize) -> Option<i64> {
-        self.cells.get(column).and_then(Cell::as_i64)
-    }
-}
-
 async fn ask(store: &ClickHouseStore, sql: &Sql, stats: &mut Stats) -> Result<HashMap<u64, Found>, QueryError> {
-    let answer: Answer<Vec<Cell>> = store.ask(sql).await?;
+    let answer: Answer<Piece> = store.ask(sql).await?;
     stats.rows_read += answer.statistics.rows_read;
-    let texts = ["session", "visitor", "user", "entry", "exit", "browser", "os", "device", "country", "release"];
-    let shapes = SessionQuery::COLUMNS.map(|column| if texts.contains(&column) { Shape::Text } else { Shape::Number });
-    let found = answer.data.into_iter().map(|row| {
-        let (hash, unclear) = (count(row.first()), count(row.get(1)) != 0);
-        (hash, Found { unclear, cells: row.into_iter().skip(2).zip(shapes).map(|(cell, shape)| tidy(cell, shape)).collect() })
-    });
-    Ok(found.collect())
+    let mut pieces: HashMap<u64, Vec<Piece>> = HashMap::new();
+    for piece in answer.data {
+        pieces.entry(piece.hash).or_default().push(piece);
+    }
+    Ok(pieces.into_iter().filter_map(|(hash, pieces)| Some((hash, Found::of(pieces)?))).collect())
 }
 
-/// Rows of hash, whether it is unclear, and the columns of the answer.
+/// Rows of [`Piece`]: one for each day of each session.
 fn details(scope: &Scope, query: &SessionQuery, cover: &Cover, sessions: &[Listed]) -> Result<Sql, QueryError> {
-    let mut sql = Sql::new(
-        "SELECT cityHash64(session), arrayExists((a, b) -> a.2 >= b.1, arrayPopBack(arraySort(groupArray((first, last))) AS spans), \
-         arrayPopFront(spans)), session, any(its_visitor), \
-         argMax(its_user, (its_user != '', last)), toUnixTimestamp64Milli(min(first)), toUnixTimestamp64Milli(max(last)), \
-         toUInt64(round(sum(all_events))), toUInt64(round(sum(all_views))), toUInt64(round(sum(all_errors))), \
-         toUInt64(round(sum(all_clicks))), toUInt64(round(sum(all_rage_clicks))), toUInt64(round(sum(all_failures))), \
-         if(max(all_views) > 0, argMinIf(first_route, first, all_views > 0), argMin(first_route, first)), \
-         if(max(all_views) > 0, argMaxIf(last_route, last, all_views > 0), argMax(last_route, last)), \
-         argMax(its_browser, last), argMax(its_os, last), argMax(its_device, last), argMax(its_country, last), argMax(its_release, last) \
-         FROM (",
-    );
+    let mut sql = Sql::default();
     for (n, (table, ranges)) in cover.sources(From::Sessions).enumerate() {
         sql.push(if n == 0 { "" } else { " UNION ALL " });
         sql.push(
-            "SELECT session, visitor AS its_visitor, user AS its_user, start AS first, `end` AS last, \
-             events AS all_events, views AS all_views, errors AS all_errors, clicks AS all_clicks, rage_clicks AS all_rage_clicks, \
-             failures AS all_failures, toString(entry) AS first_route, toString(exit) AS last_route, toString(browser) AS its_browser, \
-             toString(os) AS its_os, toString(device) AS its_device, toString(country) AS its_country, toString(release) AS its_release",
+            "SELECT session_hash, session, visitor, user, toUnixTimestamp64Milli(start), toUnixTimestamp64Milli(`end`), \
+             events, views, errors, clicks, rage_clicks, failures, \
+             toString(entry), toString(exit), toString(browser), toString(os), toString(device), toString(country), toString(release)",
         );
         tenant(&mut sql, table, scope, &query.project)?;
         within(&mut sql, &ranges);
@@ -331,25 +306,95 @@ fn details(scope: &Scope, query: &SessionQuery, cover: &Cover, sessions: &[Liste
     }
     if !cover.rest.is_empty() {
         sql.push(if cover.rolled.is_empty() { "" } else { " UNION ALL " });
-        // A row for each day, like those of the rollup.
         sql.push(
-            "SELECT session, any(visitor) AS its_visitor, argMax(user, (user != '', time, seq)) AS its_user, \
-             min(time) AS first, max(time) AS last, sum(toFloat64(weight)) AS all_events, \
-             sumIf(toFloat64(weight), kind = 'page_view') AS all_views, sumIf(toFloat64(weight), kind = 'error') AS all_errors, \
-             sumIf(toFloat64(weight), kind = 'click') AS all_clicks, sumIf(toFloat64(weight), kind = 'rage_click') AS all_rage_clicks, \
-             sumIf(toFloat64(weight), failure != '') AS all_failures, \
-             if(all_views > 0, argMinIf(toString(route), (time, seq), kind = 'page_view'), argMin(toString(route), (time, seq))) AS first_route, \
-             if(all_views > 0, argMaxIf(toString(route), (time, seq), kind = 'page_view'), argMax(toString(route), (time, seq))) AS last_route, \
-             argMax(toString(browser), time) AS its_browser, argMax(toString(os), time) AS its_os, argMax(toString(device), time) AS its_device, \
-             argMax(toString(country), time) AS its_country, argMax(toString(release), time) AS its_release",
+            "SELECT cityHash64(session), session, any(visitor), argMax(user, (user != '', time, seq)), \
+             toUnixTimestamp64Milli(min(time)), toUnixTimestamp64Milli(max(time)), sum(toFloat64(weight)), \
+             sumIf(toFloat64(weight), kind = 'page_view') AS views, sumIf(toFloat64(weight), kind = 'error'), \
+             sumIf(toFloat64(weight), kind = 'click'), sumIf(toFloat64(weight), kind = 'rage_click'), \
+             sumIf(toFloat64(weight), failure != ''), \
+             if(views > 0, argMinIf(toString(route), (time, seq), kind = 'page_view'), argMin(toString(route), (time, seq))), \
+             if(views > 0, argMaxIf(toString(route), (time, seq), kind = 'page_view'), argMax(toString(route), (time, seq))), \
+             argMax(toString(browser), time), argMax(toString(os), time), argMax(toString(device), time), \
+             argMax(toString(country), time), argMax(toString(release), time)",
         );
         matching_any(&mut sql, &Selection { scope, project: &query.project, kinds: &[], filters: &[] }, &cover.rest)?;
         listed(&mut sql, sessions, " AND cityHash64(session)");
         named(&mut sql, &query.filters, " AND session IN ", "");
         sql.push(" GROUP BY session, toDate(time)");
     }
-    sql.push(") GROUP BY session");
     Ok(sql)
+}
+
+/// What a row tells about a session: one for each day, of the rollup and of the events that it does not hold.
+#[derive(Debug, Clone, Default, Deserialize)]
+struct Piece {
+    hash: u64,
+    session: String,
+    visitor: String,
+    user: String,
+    start: i64,
+    end: i64,
+    events: f64,
+    views: f64,
+    errors: f64,
+    clicks: f64,
+    rage_clicks: f64,
+    failures: f64,
+    entry: String,
+    exit: String,
+    browser: String,
+    os: String,
+    device: String,
+    country: String,
+    release: String,
+}
+
+/// What is answered about a session.
+#[derive(Debug)]
+struct Found {
+    start: i64,
+    end: i64,
+    /// Its pieces overlap (a network that comes and goes): which of them has the first or the last route only the events tell.
+    unclear: bool,
+    cells: Vec<Cell>,
+}
+
+impl Found {
+    /// Of all pieces together: there are a few of them, and a server takes longer to read how to do this than we take to do it.
+    fn of(mut pieces: Vec<Piece>) -> Option<Found> {
+        pieces.sort_by_key(|piece| (piece.start, piece.end));
+        let unclear = !pieces.is_sorted_by(|one, next| one.end < next.start);
+        let start = pieces.first()?.start;
+        let sum = |count: fn(&Piece) -> f64| whole(pieces.iter().map(count).sum::<f64>().round());
+        let viewed = pieces.iter().any(|piece| piece.views > 0.0);
+        let with_route = || pieces.iter().filter(|piece| !viewed || piece.views > 0.0);
+        let latest = pieces.iter().max_by_key(|piece| piece.end)?;
+        // Before a visitor agreed, or logged in, there is none.
+        let known = |name: fn(&Piece) -> &str| {
+            pieces.iter().filter(|piece| !name(piece).is_empty()).max_by_key(|piece| piece.end).map_or("", name)
+        };
+        let cells = vec![
+            Cell::from(&*latest.session),
+            Cell::from(known(|piece| &piece.visitor)),
+            Cell::from(known(|piece| &piece.user)),
+            Cell::from(start),
+            Cell::from(latest.end),
+            sum(|piece| piece.events),
+            sum(|piece| piece.views),
+            sum(|piece| piece.errors),
+            sum(|piece| piece.clicks),
+            sum(|piece| piece.rage_clicks),
+            sum(|piece| piece.failures),
+            Cell::from(&*with_route().min_by_key(|piece| piece.start)?.entry),
+            Cell::from(&*with_route().max_by_key(|piece| piece.end)?.exit),
+            Cell::from(&*latest.browser),
+            Cell::from(&*latest.os),
+            Cell::from(&*latest.device),
+            Cell::from(&*latest.country),
+            Cell::from(&*latest.release),
+        ];
+        Some(Found { start, end: latest.end, unclear, cells })
+    }
 }
 
 /// ` AND …`: rows of sessions whose ids filters name. Of others no row is wanted, and both tables find ids sooner than conditions.
@@ -362,11 +407,9 @@ fn named(sql: &mut Sql, filters: &[Filter], before: &'static str, after: &'stati
 /// ` AND …`: rows of these sessions, told by the hash of the visitor, which comes first in the order of the rollup, and by that of the session.
 /// Before there is a visitor both are the same.
 fn listed(sql: &mut Sql, sessions: &[Listed], session: &'static str) {
-    let texts = |hashes: HashSet<u64>| Value::Texts(hashes.iter().map(u64::to_string).collect());
-    let who = sessions.iter().flat_map(|listed| [listed.hash, listed.who[0], listed.who[1]]).collect();
-    sql.push(" AND user_hash IN arrayMap(x -> toUInt64(x), ").bind(texts(who)).push(")");
-    let hashes = sessions.iter().map(|listed| listed.hash).collect();
-    sql.push(session).push(" IN arrayMap(x -> toUInt64(x), ").bind(texts(hashes)).push(")");
+    let who: BTreeSet<u64> = sessions.iter().flat_map(|listed| [listed.hash, listed.who[0], listed.who[1]]).collect();
+    sql.push(" AND user_hash IN ").numbers(who);
+    sql.push(session).push(" IN ").numbers(sessions.iter().map(|listed| listed.hash));
 }
 
 #[cfg(test)]
@@ -401,6 +444,24 @@ mod tests {
         // A later build may have added hours behind the end of the range.
         assert_eq!(plan::whole_rows(&(102 * DAY..now), &known, now + HOUR).rolled, []);
         assert_eq!(plan::whole_rows(&(102 * DAY..now), &known, now).rolled.len(), 1);
+    }
+
+    #[test]
+    fn a_session_is_put_together_of_its_days() {
+        let first = Piece { start: 10, end: 20, views: 1.0, events: 2.4, entry: "/a".into(), exit: "/b".into(), ..Piece::default() };
+        let named = Piece { start: 30, end: 40, user: "u".into(), visitor: "v".into(), browser: "Firefox".into(), ..first.clone() };
+        // Without a page view its routes count only when no other has one.
+        let last = Piece { start: 50, end: 60, views: 0.0, exit: "/c".into(), browser: "Safari".into(), ..first.clone() };
+        let found = Found::of(vec![last.clone(), first.clone(), named]).unwrap();
+        assert_eq!((found.start, found.end, found.unclear), (10, 60, false));
+        let column = |name: &str| &found.cells[SessionQuery::COLUMNS.iter().position(|column| *column == name).unwrap()];
+        assert_eq!(found.cells.len(), SessionQuery::COLUMNS.len());
+        assert_eq!([column("visitor"), column("user"), column("entry"), column("exit"), column("browser")], ["v", "u", "/a", "/b", "Safari"]);
+        assert_eq!([column("start"), column("end"), column("events"), column("views")].map(Cell::as_i64), [10, 60, 7, 2].map(Some));
+        let silent = Found::of(vec![Piece { views: 0.0, ..first.clone() }, last]).unwrap();
+        assert_eq!(silent.cells[12], "/c");
+        assert!(Found::of(vec![first.clone(), Piece { start: 20, ..first }]).unwrap().unclear);
+        assert!(Found::of(Vec::new()).is_none());
     }
 
     #[test]
