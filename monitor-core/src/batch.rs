@@ -31,15 +31,29 @@ impl BatchId {
         &self.0
     }
 
+    /// The id of a batch of these events: numbers that name their places do not suffice where the same places can come to hold other
+    /// events, as when a machine's disk is put back to an earlier state. A sink that remembers ids would take the new ones for the old.
+    #[must_use]
+    pub fn of_content(&self, envelopes: &[Envelope]) -> BatchId {
+        BatchId(format!("{}~{:016x}", self.way(), content(envelopes)).into())
+    }
+
     /// The id of the n-th half of a batch that is split: made of the way to it and of the events in it. Another attempt at the same batch
     /// can know more copies, leave them out and halve in another place; its halves must not pass for these.
     fn half(&self, n: usize, envelopes: &[Envelope]) -> BatchId {
-        let (way, _) = self.0.split_once('~').unwrap_or((&self.0, ""));
-        let ids = envelopes.iter().flat_map(|envelope| &envelope.events).flat_map(|event| event.id.0.to_le_bytes());
-        // FNV-1a: it tells apart, it protects from nobody.
-        let content = ids.fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
-        BatchId(format!("{way}.{n}~{content:08x}").into())
+        BatchId(format!("{}.{n}~{:016x}", self.way(), content(envelopes)).into())
     }
+
+    /// The id without what tells of the content.
+    fn way(&self) -> &str {
+        self.0.split_once('~').map_or(&self.0, |(way, _)| way)
+    }
+}
+
+/// Of the ids of the events. FNV-1a: it tells apart, it protects from nobody.
+fn content(envelopes: &[Envelope]) -> u64 {
+    let ids = envelopes.iter().flat_map(|envelope| &envelope.events).flat_map(|event| event.id.0.to_le_bytes());
+    ids.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 impl fmt::Display for BatchId {

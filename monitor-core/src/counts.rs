@@ -65,7 +65,7 @@ pub enum Labelled {
     Duplicate,
     /// Events a sink refused for good; label: the sink.
     DeadLettered,
-    /// Events that were not delivered before they became too old; label: the sink.
+    /// Events that were not delivered before they became too old, or before their sink was taken out; label: the sink.
     Expired,
     /// Events of spooled envelopes that could not be read again; label: the reason.
     Quarantined,
@@ -145,6 +145,8 @@ pub struct Counts {
 
 /// Most labels a family keeps; what comes after is counted under `other`, so that a bug cannot fill the memory.
 const MAX_LABELS: usize = 200;
+/// Most labels of which some are a stranger's words: the rest is for those that are known.
+const MAX_STRANGE_LABELS: usize = 100;
 
 impl Counts {
     /// All zero.
@@ -161,6 +163,15 @@ impl Counts {
 
     /// Adds to a labelled number.
     pub fn count(&self, family: Labelled, label: &str, n: u64) {
+        self.count_within(family, label, n, MAX_LABELS);
+    }
+
+    /// Adds to a labelled number whose label is a stranger's word: however many words strangers make up, known labels find room.
+    pub fn count_strange(&self, family: Labelled, label: &str, n: u64) {
+        self.count_within(family, label, n, MAX_STRANGE_LABELS);
+    }
+
+    fn count_within(&self, family: Labelled, label: &str, n: u64, most: usize) {
         if n == 0 {
             return;
         }
@@ -170,7 +181,7 @@ impl Counts {
             return;
         }
         let known = labelled.keys().filter(|(f, _)| *f == family).count();
-        let label = if known < MAX_LABELS { label } else { "other" };
+        let label = if known < most { label } else { "other" };
         *labelled.entry((family, label.to_owned())).or_default() += n;
     }
 

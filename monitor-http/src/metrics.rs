@@ -78,7 +78,7 @@ fn help(name: &str) -> &'static str {
         "events_duplicate" => "Events that turned out to be copies, by the stage that noticed",
         "events_requeued" => "Dead letters that were put back into the spool",
         "events_dead_lettered" => "Events that a sink refused for good",
-        "events_expired" => "Events that became too old before they were delivered",
+        "events_expired" => "Events that became too old before they were delivered, or whose sink was taken out",
         "spool_quarantined" => "Spooled envelopes that could not be read again",
         "batches_retried" => "Attempts to write a batch that failed and are repeated",
         "batches_delivered" => "Batches confirmed by a sink",

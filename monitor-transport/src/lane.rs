@@ -42,6 +42,9 @@ use crate::spool::{Failure, LaneState, Letter, Limits, Order, Range, Remedy, Sea
 
 /// Failed reads in a row after which the file is taken for damaged.
 const READS: u32 = 5;
+/// How long after the first attempt a sink is trusted to know a batch by its id: replicated tables of ClickHouse forget ids after an hour unless they
+/// are told otherwise.
+const REMEMBERED: Duration = Duration::from_secs(600);
 
 pub(crate) struct Lane {
     shared: Arc<Shared>,
@@ -150,7 +153,7 @@ impl Lane {
                 Some(Seal::Sealed { id, repeated }) => {
                     self.sealed = None;
                     self.read_ahead(last, events, json);
-                    let batch = Batch::new(id, envelopes);
+                    let batch = Batch::new(id.of_content(&envelopes), envelopes);
                     return Ok(Work { batch: if repeated { batch.mark_repeated() } else { batch }, last });
                 }
                 Some(Seal::Resume(sealed)) => self.sealed = Some(sealed),
@@ -273,7 +276,14 @@ impl Lane {
     /// Offers until the sink takes it (`None`) or refuses it for good.
     async fn offer(&mut self, batch: &Batch) -> Result<Option<WriteError>, Closing> {
         let mut back_off = self.back_off();
+        let since = Instant::now();
+        let mut doubtful: Option<Batch> = None;
         loop {
+            // An attempt whose answer was lost may have been written, and no sink remembers the id of a batch for ever.
+            if doubtful.is_none() && since.elapsed() > REMEMBERED {
+                doubtful = Some(batch.clone().mark_repeated());
+            }
+            let batch = doubtful.as_ref().unwrap_or(batch);
             let wait = match catch(async { self.sink.write(batch).await }).await {
                 Ok(Ok(())) => return Ok(None),
                 Ok(Err(error)) if !error.is_retryable() => return Ok(Some(error)),

@@ -87,6 +87,60 @@ async fn a_crash_between_write_and_confirm_offers_the_same_batch_again() {
 }
 
 #[tokio::test]
+async fn a_spool_that_is_put_back_gives_other_events_other_batches() {
+    let (dir, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (before, lane) = memory();
+    let (spool, _) = open(dir.path(), &[&lane]).await;
+    let left = leave(dir.path(), copy.path());
+    send_all(&spool, 0..1).await;
+    assert!(spool.flush(SOON).await && spool.close(SOON).await);
+    // The disk is put back: the same places hold other events now, and a sink that remembers ids must take them.
+    let (after, lane) = memory();
+    let (spool, _) = open(&left, &[&lane]).await;
+    send_all(&spool, 1..2).await;
+    assert!(spool.flush(SOON).await && spool.close(SOON).await);
+    let (before, after) = (before.batches(), after.batches());
+    assert_eq!((ids(&before), ids(&after)), (pairs(0..1), pairs(1..2)));
+    let place = |batches: &[Batch]| batches[0].id().as_str().split('~').next().unwrap().to_owned();
+    assert_eq!(place(&before), place(&after), "otherwise this shows nothing");
+    assert_ne!(before[0].id(), after[0].id());
+}
+
+#[tokio::test]
+async fn what_a_sink_did_not_get_before_it_was_taken_out_is_counted() {
+    let (dir, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (gone, stays): (Arc<dyn Sink>, Arc<dyn Sink>) = (holding(), Arc::new(MemorySink::new("other")));
+    let (spool, _) = open(dir.path(), &[&gone, &stays]).await;
+    send_all(&spool, 0..10).await;
+    let left = leave(dir.path(), copy.path());
+    let (second, counts) = open(&left, &[&stays]).await;
+    assert!(second.flush(SOON).await);
+    assert_eq!((counts.labelled(Labelled::Expired, "main"), counts.labelled(Labelled::Expired, "other")), (20, 0));
+    assert!(second.close(SOON).await);
+    spool.close(Duration::from_millis(100)).await;
+}
+
+#[tokio::test]
+async fn a_batch_whose_first_attempt_is_long_ago_is_offered_as_possibly_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let (sink, lane) = memory();
+    sink.fail_next(WriteError::retryable("busy"));
+    sink.fail_next(WriteError::retryable("the answer was lost").after(Duration::from_secs(700)));
+    let (spool, _) = open(dir.path(), &[&lane]).await;
+    send_all(&spool, 0..1).await;
+    eventually("two attempts", || sink.offered().len() == 2).await;
+    tokio::task::yield_now().await;
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(701)).await;
+    tokio::time::resume();
+    assert!(spool.flush(SOON).await);
+    let offered = sink.offered();
+    assert_eq!(offered.iter().map(Batch::is_repeated).collect::<Vec<_>>(), [false, false, true]);
+    assert!(offered.iter().all(|batch| batch.id() == offered[0].id()));
+    assert!(spool.close(SOON).await);
+}
+
+#[tokio::test]
 async fn a_retryable_error_repeats_the_same_batch_and_respects_the_wish_to_wait() {
     let dir = tempfile::tempdir().unwrap();
     let (sink, lane) = memory();

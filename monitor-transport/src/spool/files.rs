@@ -113,14 +113,18 @@ impl Files {
     /// Opens the database, saving what can be saved of a damaged one.
     pub(crate) fn open(&self, config: &Config, lanes: &[Arc<str>], counts: &Counts) -> Result<Opened, SpoolError> {
         self.finish_rebuild().map_err(|source| SpoolError::Directory { path: self.database.clone(), source })?;
-        match self.try_open(config, lanes) {
+        let opened = match self.try_open(config, lanes) {
             Err(SpoolError::Database { source, .. }) if source.remedy() == Remedy::Salvage => {
                 tracing::error!(path = %self.database.display(), error = %source.report(), "the spool is damaged");
                 self.salvage(counts)?;
                 self.try_open(config, lanes)
             }
             other => other,
+        }?;
+        for (sink, undelivered) in &opened.book.left_behind {
+            counts.count(Labelled::Expired, sink, *undelivered);
         }
+        Ok(opened)
     }
 
     fn try_open(&self, config: &Config, lanes: &[Arc<str>]) -> Result<Opened, SpoolError> {
@@ -158,7 +162,7 @@ impl Files {
             }
             let (book, usage) = match Book::load(&connection, lanes) {
                 // Tables or values that we need are not there.
-                Err(error) if remedy(&error) == Remedy::None && !is_busy(&error) => {
+                Err(error) if remedy(&error) == Remedy::None && !is_of_the_moment(&error) => {
                     return Err(rusqlite::Error::SqliteFailure(
                         rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT),
                         Some(error.to_string()),
@@ -284,8 +288,25 @@ fn make_dir(path: &Path) -> io::Result<()> {
     dir.create(path)
 }
 
-fn is_busy(error: &rusqlite::Error) -> bool {
-    error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy)
+/// Whether it says nothing about what is in the file: its rights, memory and locks can be mended.
+fn is_of_the_moment(error: &rusqlite::Error) -> bool {
+    use rusqlite::ErrorCode::{
+        AuthorizationForStatementDenied, DatabaseBusy, DatabaseLocked, FileLockingProtocolFailed, OperationInterrupted, OutOfMemory,
+        PermissionDenied, ReadOnly,
+    };
+    matches!(
+        error.sqlite_error_code(),
+        Some(
+            DatabaseBusy
+                | DatabaseLocked
+                | ReadOnly
+                | OutOfMemory
+                | PermissionDenied
+                | AuthorizationForStatementDenied
+                | FileLockingProtocolFailed
+                | OperationInterrupted
+        )
+    )
 }
 
 fn remove(path: &Path) -> io::Result<()> {

@@ -119,7 +119,8 @@ impl Queue {
             return Err(SendError::Full { what: "queue" });
         }
         if state.used + len > config.max_bytes {
-            state.refused = len;
+            // Room for one that never fits is not waited for.
+            state.refused = len.min(config.max_bytes);
             return Err(SendError::Full { what: "spool" });
         }
         let used = state.projects.get(append.entry.project.as_str()).copied().unwrap_or(0);

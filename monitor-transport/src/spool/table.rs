@@ -146,6 +146,8 @@ pub(crate) struct Book {
     pub(crate) lanes: Vec<LaneBook>,
     pub(crate) letters: u64,
     pub(crate) letter_bytes: u64,
+    /// Sinks that are not installed any more, and how many events they did not get.
+    pub(crate) left_behind: Vec<(String, u64)>,
 }
 
 #[derive(Clone, Debug)]
@@ -198,6 +200,7 @@ impl Book {
             lanes: Vec::new(),
             letters: 0,
             letter_bytes: 0,
+            left_behind: Vec::new(),
         };
         let mut known = connection.prepare("SELECT name FROM lane")?;
         let known = known.query_map([], |row| row.get::<_, String>(0))?.collect::<rusqlite::Result<Vec<_>>>()?;
@@ -208,6 +211,7 @@ impl Book {
                 [gone],
                 |row| row.get(0),
             )?;
+            book.left_behind.push((gone.clone(), unsigned(undelivered)));
             tracing::warn!(
                 sink = gone.as_str(),
                 undelivered,
