@@ -5,6 +5,7 @@
 //! and the first address that is not a trusted proxy is the client.
 
 use std::{
+    borrow::Cow,
     fmt,
     net::{IpAddr, Ipv6Addr, SocketAddr},
     str::FromStr,
@@ -101,7 +102,8 @@ pub(crate) fn client_ip(headers: &HeaderMap, peer: Option<ClientAddr>, trusted: 
         ForwardedHeader::XForwardedFor => http::HeaderName::from_static("x-forwarded-for"),
         ForwardedHeader::Forwarded => header::FORWARDED,
     };
-    let lines: Vec<&str> = headers.get_all(name).iter().filter_map(|line| line.to_str().ok()).collect();
+    // What is no text spoils its own hop, not those that a proxy wrote beside it.
+    let lines: Vec<Cow<'_, str>> = headers.get_all(name).iter().map(|line| String::from_utf8_lossy(line.as_bytes())).collect();
     let hops = lines.iter().rev().flat_map(|line| line.rsplit(',')).take(MAX_HOPS);
     for hop in hops {
         let hop = match from {
@@ -153,7 +155,7 @@ mod tests {
     fn client(peer: &str, trusted: &[&str], lines: &[&str]) -> String {
         let mut headers = HeaderMap::new();
         for line in lines {
-            headers.append("x-forwarded-for", line.parse().unwrap());
+            headers.append("x-forwarded-for", http::HeaderValue::from_bytes(line.as_bytes()).unwrap());
         }
         let trusted: Vec<Network> = trusted.iter().map(|network| network.parse().unwrap()).collect();
         let peer = ClientAddr(SocketAddr::new(peer.parse().unwrap(), 1));
@@ -176,6 +178,8 @@ mod tests {
             (&["[2001:db8::7]:4711"], "2001:db8::7"),
             (&["fe80::1%eth0"], "fe80::1"),
             (&["192.0.2.7, unknown"], "10.0.0.1"),
+            (&["1.1.1.1", "\u{ff}, 192.0.2.7"], "192.0.2.7"),
+            (&["192.0.2.7", "\u{ff}"], "10.0.0.1"),
             (&["192.0.2.7, unknown, 10.0.0.2"], "10.0.0.2"),
             (&["::ffff:192.0.2.7"], "192.0.2.7"),
             (&[""], "10.0.0.1"),

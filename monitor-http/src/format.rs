@@ -2,7 +2,7 @@
 //!
 //! CSV and lines have no place for what goes with an answer: its cost and the cursor of the next page are in headers.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::HashMap};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
@@ -11,7 +11,7 @@ use monitor_core::{
     query::{Cursor, EventPage, EventQuery, Stats, Table},
 };
 use serde::ser::{Serialize, SerializeMap, Serializer};
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
 
 use crate::{
     answer::{self, Refusal},
@@ -126,10 +126,15 @@ impl Format {
             csv.row(columns.iter().map(|column| Cow::Borrowed(*column)))?;
         }
         for event in events {
-            let Ok(Value::Object(mut members)) = serde_json::to_value(event) else { return Err(Refusal::Internal) };
-            // A document leaves out what is usual.
-            members.entry("weight").or_insert(Value::from(1));
-            csv.row(columns.iter().map(|column| members.get(*column).map_or(Cow::Borrowed(""), cell)))?;
+            // What clients sent stays text: its numbers may be larger, or longer, than a number here can hold.
+            let text = serde_json::to_string(&event).map_err(|_| Refusal::Internal)?;
+            let members: HashMap<&str, &RawValue> = serde_json::from_str(&text).map_err(|_| Refusal::Internal)?;
+            csv.row(columns.iter().map(|column| match members.get(column) {
+                Some(raw) => raw_cell(raw),
+                // A document leaves out what is usual.
+                None if *column == "weight" => Cow::Borrowed("1"),
+                None => Cow::Borrowed(""),
+            }))?;
         }
         csv.finish()
     }
@@ -204,6 +209,15 @@ fn cell(value: &Value) -> Cow<'_, str> {
     }
 }
 
+/// The same of JSON text.
+fn raw_cell(raw: &RawValue) -> Cow<'_, str> {
+    match raw.get() {
+        "null" => Cow::Borrowed(""),
+        text if text.starts_with('"') => serde_json::from_str::<String>(text).map_or(Cow::Borrowed(""), |text| safe(Cow::Owned(text))),
+        json => Cow::Borrowed(json),
+    }
+}
+
 /// Text from strangers that a spreadsheet would take for a formula gets an apostrophe before it, which spreadsheets do not show.
 /// Source: owasp.org/www-community/attacks/CSV_Injection.
 fn safe(text: Cow<'_, str>) -> Cow<'_, str> {
@@ -214,5 +228,19 @@ fn safe(text: Cow<'_, str>) -> Cow<'_, str> {
             Cow::Owned(format!("'{text}"))
         }
         _ => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_of_a_cell_is_left_as_it_is() {
+        let cell = |json: &str| raw_cell(serde_json::from_str(json).unwrap()).into_owned();
+        for json in [r#"{"a":1e999,"b":0.10,"a":2}"#, "123456789012345678901234567890", "-1.50", "true"] {
+            assert_eq!(cell(json), json);
+        }
+        assert_eq!((cell(r#""a\"b""#), cell(r#""=1""#), cell("null")), ("a\"b".into(), "'=1".into(), String::new()));
     }
 }

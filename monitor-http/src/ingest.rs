@@ -53,6 +53,9 @@ pub(crate) struct Sender<'a> {
 const MAX_USER_AGENT: usize = 1_024;
 /// Most entries of a client's report of lost events that are counted under their own reason.
 const MAX_DISCARDED: usize = 64;
+/// Why our SDK gives events up, besides answers (`http_413`).
+const KNOWN_REASONS: [&str; 9] =
+    ["before_send", "expired", "other", "queue_overflow", "reentrant", "rejected", "repeated", "sdk_error", "too_large"];
 
 impl Shared {
     pub(crate) async fn ingest(
@@ -305,7 +308,13 @@ fn count_discarded(counts: &Counts, discarded: &[Discarded]) {
             .map(|c| if matches!(c, 'a'..='z' | '0'..='9') { c } else { '_' })
             .collect();
         let label = if known && !word.is_empty() { &word } else { "other" };
-        counts.count(Labelled::ClientDiscarded, label, (*count).into());
+        // Anybody who has a page's key can make up reasons. Those of our SDK must not lose their places to them.
+        let is_known = KNOWN_REASONS.contains(&label) || label.strip_prefix("http_").is_some_and(|status| status.len() == 3);
+        if is_known {
+            counts.count(Labelled::ClientDiscarded, label, (*count).into());
+        } else {
+            counts.count_strange(Labelled::ClientDiscarded, label, (*count).into());
+        }
         if !known {
             let rest = discarded.iter().skip(n + 1).map(|discarded| u64::from(discarded.count)).sum();
             counts.count(Labelled::ClientDiscarded, "other", rest);

@@ -16,7 +16,7 @@ use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{
         Error, Message, Utf8Bytes,
-        error::CapacityError,
+        error::{CapacityError, ProtocolError},
         handshake::derive_accept_key,
         protocol::{CloseFrame, Role, WebSocketConfig, frame::coding::CloseCode},
     },
@@ -138,7 +138,10 @@ async fn converse(shared: &Arc<Shared>, client: &Client, socket: &mut WebSocketS
                         socket.get_mut().settle();
                         Message::text(answer::frame(&outcome))
                     }
-                    Message::Binary(_) => return Some(CloseCode::Unsupported),
+                    Message::Binary(_) => {
+                        shared.pipeline.counts().count(Labelled::RequestsRefused, Refusal::UnsupportedType.told().code, 1);
+                        return Some(CloseCode::Unsupported);
+                    }
                     // Pings are answered by the protocol layer. They may stand between the pieces of a message.
                     Message::Ping(payload) | Message::Pong(payload) => {
                         socket.get_mut().settle_part(CONTROL_HEADER + payload.len());
@@ -185,8 +188,16 @@ fn goodbye(error: &Error, counts: &Counts) -> Option<CloseCode> {
             counts.count(Labelled::RequestsRefused, Refusal::Overloaded.told().code, 1);
             Some(CloseCode::Again)
         }
-        Error::Utf8(_) => Some(CloseCode::Invalid),
-        Error::Protocol(_) => Some(CloseCode::Protocol),
+        Error::Utf8(_) => {
+            counts.count(Labelled::RequestsRefused, "not_utf8", 1);
+            Some(CloseCode::Invalid)
+        }
+        // One that goes away without a word has sent all that it wanted to.
+        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => None,
+        Error::Protocol(_) => {
+            counts.count(Labelled::RequestsRefused, "bad_frame", 1);
+            Some(CloseCode::Protocol)
+        }
         _ => None,
     }
 }

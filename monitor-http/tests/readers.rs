@@ -125,7 +125,7 @@ fn events_as_csv_keep_their_parts_and_are_no_formulas() {
     let cell = |name: &str| rows[1].get(columns.iter().position(|column| column == name).unwrap()).unwrap();
     assert_eq!((rows.len(), cell("name")), (2, "'=HYPERLINK(\"http://evil.example\",\"a\n b\")"));
     assert_eq!((cell("time"), cell("weight"), cell("kind"), cell("value"), cell("project")), ("1", "1", "error", "", "shop"));
-    assert_eq!(serde_json::from_str::<Value>(cell("data")).unwrap(), json!({"message": "secret-of-shop", "n": 1}));
+    assert_eq!(cell("data"), r#"{"message":"secret-of-shop","n": 1,"price":1.10}"#);
     assert!(serde_json::from_str::<Value>(cell("exceptions")).unwrap()[0]["message"] == "secret-of-shop");
     // Every member of a document has its column.
     let json = server.ask(post_json("/query/events", &[VIEWER], &asked)).json();
@@ -256,7 +256,7 @@ fn exports_are_limited() {
     let (mut config, _) = quick();
     config.exports = 1;
     // More than the sockets' buffers take, and less than the cap.
-    let (_, _scene, server) = reading(Recorder::with_events(60_000), config);
+    let (_, _scene, server) = reading(Recorder::with_events(200_000), config);
     let mut slow = server.connect();
     slow.send(&post_json("/query/events/export", &[VIEWER], &export(None)));
     assert!(slow.text_until("\"n\":100").contains("200 OK"));

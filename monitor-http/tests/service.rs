@@ -673,7 +673,8 @@ mod web_socket {
         let mut socket = open(&server).await;
         socket.send(Message::binary(vec![1])).await.unwrap();
         assert_eq!(close_code(&mut socket).await, Some(CloseCode::Unsupported));
-        assert_eq!(scene.counts.labelled(Labelled::RequestsRefused, "too_large"), 1);
+        let refused = |code| scene.counts.labelled(Labelled::RequestsRefused, code);
+        assert_eq!((refused("too_large"), refused("unsupported_media_type")), (1, 1));
     }
 
     #[tokio::test]

@@ -302,7 +302,7 @@ impl Query {
         for measure in &self.measures {
             measure.check()?;
         }
-        if self.zone_offset.abs() > 14 * 3_600_000 {
+        if self.zone_offset.unsigned_abs() > 14 * 3_600_000 {
             return Err("zone_offset must be at most 14 hours".into());
         }
         if let Some(top) = &self.top {

@@ -1,16 +1,14 @@
 //! Our own envelope, see `docs/protocol.md`.
 
-use std::{
-    borrow::Cow,
-    collections::{BTreeMap, HashSet},
-};
+use std::{borrow::Cow, collections::HashSet};
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
     Context, Discarded, FrameError, Parsed, Rejection,
-    frame::{self, Elements},
+    capped::{Capped, CappedMap},
+    frame::{self, Elements, MOST_EVENTS},
     text::{self, Text},
     time::{self, ClientTime},
 };
@@ -31,8 +29,11 @@ mod longest {
 /// Most attributes of an event, and most tags of an envelope.
 const MAX_ATTRIBUTES: usize = 64;
 
+/// Most entries of what a client says that it lost.
+const MAX_DISCARDED: usize = 64;
+
 /// Tags as they are read.
-pub(super) type Tags = BTreeMap<String, Text>;
+pub(super) type Tags = CappedMap<Text, MAX_ATTRIBUTES>;
 
 #[derive(Deserialize)]
 struct Frame<'a> {
@@ -56,9 +57,9 @@ struct Frame<'a> {
     #[serde(default)]
     tags: Option<Tags>,
     #[serde(default)]
-    discarded: Option<Vec<Discarded>>,
+    discarded: Option<Capped<Discarded, MAX_DISCARDED>>,
     #[serde(borrow)]
-    events: Vec<&'a RawValue>,
+    events: Capped<&'a RawValue, MOST_EVENTS>,
 }
 
 #[derive(Deserialize)]
@@ -121,7 +122,7 @@ pub fn envelope(body: &[u8], context: &mut Context<'_>) -> Result<Parsed, FrameE
     let bad_frame = |error: serde_json::Error| FrameError::BadFrame { expected: EXPECTED, reason: reason(&error) };
     match serde_json::from_str::<Frame<'_>>(text) {
         Ok(mut frame) => {
-            let elements = std::mem::take(&mut frame.events).into_iter().map(Ok).collect();
+            let elements = std::mem::take(&mut frame.events).into();
             read(frame, elements, context)
         }
         Err(error) => {
@@ -136,7 +137,7 @@ fn read(frame: Frame<'_>, elements: Elements<'_>, context: &mut Context<'_>) -> 
     if frame.v != 1 {
         return Err(FrameError::Version(frame.v));
     }
-    check_count(elements.len(), context)?;
+    check_count(elements.found, context)?;
     let mut discarded = Vec::new();
     let origin = origin(frame, context, &mut discarded);
     let mut parsed = read_events(elements, origin, context);
@@ -146,7 +147,7 @@ fn read(frame: Frame<'_>, elements: Elements<'_>, context: &mut Context<'_>) -> 
 
 /// Refuses a request with more events than allowed.
 pub(super) fn check_count(found: usize, context: &Context<'_>) -> Result<(), FrameError> {
-    let allowed = context.limits.events;
+    let allowed = context.limits.events.min(MOST_EVENTS);
     if found > allowed { Err(FrameError::TooManyEvents { found, allowed }) } else { Ok(()) }
 }
 
@@ -181,7 +182,7 @@ fn origin(frame: Frame<'_>, context: &Context<'_>, discarded: &mut Vec<Discarded
         origin.device.timezone = word(device.timezone);
     }
     origin.tags = tags(frame.tags);
-    discarded.extend(frame.discarded.into_iter().flatten().take(64));
+    discarded.extend(frame.discarded.unwrap_or_default().kept);
     origin
 }
 
@@ -195,7 +196,7 @@ pub(super) fn url(text: Text) -> String {
 
 /// The tags of an envelope, or of a document of a simple form.
 pub(super) fn tags(read: Option<Tags>) -> Attributes {
-    let read = read.unwrap_or_default().into_iter().take(MAX_ATTRIBUTES);
+    let read = read.unwrap_or_default().kept.into_iter();
     read.map(|(key, value)| (cut(Text(key), longest::KEY), cut(value, longest::ATTRIBUTE))).collect()
 }
 
@@ -206,10 +207,10 @@ fn cut(Text(mut text): Text, max: usize) -> String {
 
 /// Reads events one by one, in the form that the envelope and the lists of other forms share.
 fn read_events(elements: Elements<'_>, origin: Origin, context: &mut Context<'_>) -> Parsed {
-    let mut events = Vec::with_capacity(elements.len());
-    let mut positions = Vec::with_capacity(elements.len());
+    let mut events = Vec::with_capacity(elements.found);
+    let mut positions = Vec::with_capacity(elements.found);
     let mut rejected = Vec::new();
-    for (index, element) in elements.into_iter().enumerate() {
+    for (index, element) in elements.list.into_iter().enumerate() {
         match element.map_err(|error| bad_json(index, &error)).and_then(|raw| read_event(index, raw.get(), context)) {
             Ok(event) => {
                 events.push(event);
@@ -344,13 +345,13 @@ fn read_attributes(raw: &RawValue) -> Result<Attributes, String> {
         return Ok(Attributes::new());
     }
     let read: Tags = serde_json::from_str(raw.get()).map_err(|error| reason(&error))?;
-    if read.len() > MAX_ATTRIBUTES {
-        return Err(format!("{} attributes are more than the {MAX_ATTRIBUTES} allowed", read.len()));
+    if read.found > MAX_ATTRIBUTES {
+        return Err(format!("{} attributes are more than the {MAX_ATTRIBUTES} allowed", read.found));
     }
-    if read.keys().any(|key| key.is_empty() || key.len() > longest::KEY) {
+    if read.kept.keys().any(|key| key.is_empty() || key.len() > longest::KEY) {
         return Err(format!("an attribute's key is empty or longer than {} bytes", longest::KEY));
     }
-    Ok(read.into_iter().map(|(key, Text(value))| (key, value)).collect())
+    Ok(read.kept.into_iter().map(|(key, Text(value))| (key, value)).collect())
 }
 
 /// Sets the event's time; one that cannot be read becomes the time of arrival, and what the client said is kept.

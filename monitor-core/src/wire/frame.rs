@@ -4,10 +4,25 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::{FrameError, Limits, Rejection};
+use super::{FrameError, Limits, Rejection, capped::Capped};
 
-/// The elements of a JSON array, each by itself: `Err` for an element that is not JSON.
-pub(super) type Elements<'a> = Vec<Result<&'a RawValue, serde_json::Error>>;
+/// Most events that a request can be allowed to have, see [`Limits::events`].
+pub(super) const MOST_EVENTS: usize = 10_000;
+
+/// The elements of a JSON array, each by itself.
+#[derive(Default)]
+pub(super) struct Elements<'a> {
+    /// `Err` for an element that is not JSON. Of too many only so much as to tell that they are.
+    pub(super) list: Vec<Result<&'a RawValue, serde_json::Error>>,
+    /// All of them.
+    pub(super) found: usize,
+}
+
+impl<'a> From<Capped<&'a RawValue, MOST_EVENTS>> for Elements<'a> {
+    fn from(Capped { kept, found }: Capped<&'a RawValue, MOST_EVENTS>) -> Elements<'a> {
+        Elements { list: kept.into_iter().map(Ok).collect(), found }
+    }
+}
 
 /// Reads the whole text as UTF-8.
 pub(super) fn utf8(body: &[u8]) -> Result<&str, FrameError> {
@@ -35,15 +50,20 @@ pub(super) fn split_array<'a>(text: &'a str, key: Option<&str>) -> Option<(Cow<'
         return None;
     }
     scanner.at = open + 1;
-    let mut elements = Vec::new();
+    let mut elements = Elements::default();
     let close = loop {
         let start = scanner.at;
         let end = scanner.skip_until(|byte| matches!(byte, b',' | b']'))?;
         let element = text.get(start..end)?.trim_ascii();
         let last = text.as_bytes().get(end) == Some(&b']');
         // `[]` is a list; `[1,]` and `[1,,2]` are not.
-        match (element.is_empty(), last && elements.is_empty()) {
-            (false, _) => elements.push(serde_json::from_str(element)),
+        match (element.is_empty(), last && elements.found == 0) {
+            (false, _) => {
+                elements.found += 1;
+                if elements.found <= MOST_EVENTS {
+                    elements.list.push(serde_json::from_str(element));
+                }
+            }
             (true, true) => (),
             (true, false) => return None,
         }
@@ -203,7 +223,7 @@ mod tests {
 
     fn split(text: &str, key: Option<&str>) -> Option<(String, Vec<Option<String>>)> {
         let (rest, elements) = split_array(text, key)?;
-        Some((rest.into_owned(), elements.into_iter().map(|element| element.ok().map(|raw| raw.get().to_owned())).collect()))
+        Some((rest.into_owned(), elements.list.into_iter().map(|element| element.ok().map(|raw| raw.get().to_owned())).collect()))
     }
 
     #[test]
@@ -214,6 +234,13 @@ mod tests {
         assert_eq!(rest, "{\"v\":1, \"a\":[\"]\",{\"events\":3}], \"events\" : [] , \"z\":{}}");
         assert_eq!(elements, [Some("{\"a\":\"]},\\\"\"}".into()), None, None, Some("{}".into())]);
         assert_eq!(split("[]", None).unwrap().1, []);
+    }
+
+    #[test]
+    fn of_far_too_many_elements_not_all_are_kept() {
+        let text = format!("[{}x]", "x,".repeat(MOST_EVENTS));
+        let (_, elements) = split_array(&text, None).unwrap();
+        assert_eq!((elements.list.len(), elements.found), (MOST_EVENTS, MOST_EVENTS + 1));
     }
 
     #[test]
@@ -260,7 +287,7 @@ mod tests {
         fn the_elements_of_a_json_array_are_found(values in proptest::collection::vec("[a-z\\[\\]{},:\"\\\\]*", 0..6)) {
             let text = serde_json::to_string(&values).unwrap();
             let (_, elements) = split_array(&text, None).unwrap();
-            let found: Vec<String> = elements.into_iter().map(|e| serde_json::from_str(e.unwrap().get()).unwrap()).collect();
+            let found: Vec<String> = elements.list.into_iter().map(|e| serde_json::from_str(e.unwrap().get()).unwrap()).collect();
             proptest::prop_assert_eq!(found, values);
         }
     }

@@ -3,6 +3,7 @@
 //! The frame is read first, as a list of raw events; then each event by itself, so that one bad event is refused and
 //! the others live. What a request may contain is in [`Limits`].
 
+mod capped;
 mod envelope;
 mod frame;
 mod simple;
@@ -30,7 +31,7 @@ pub struct Context<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Most events in a request; 500.
+    /// Most events in a request; 500, and never more than 10,000.
     pub events: usize,
     /// Largest event; 256 KiB.
     pub event_bytes: usize,

@@ -1,12 +1,13 @@
 //! The simple forms: one JSON document per event, for senders that are not our SDK. See `docs/protocol.md`.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{
     Context, FrameError, Parsed, Rejection,
+    capped::Capped,
     envelope::{Tags, bad_json, check_count, limit_texts, read_id, reason, reject_repeated_ids, set_time, tags, url, word},
-    frame::{self, Elements},
+    frame::{self, Elements, MOST_EVENTS},
     text::{self, Text},
     time,
 };
@@ -35,21 +36,21 @@ pub fn simple(form: SimpleForm, body: &[u8], context: &mut Context<'_>) -> Resul
     };
     let bad_frame = |reason: String| FrameError::BadFrame { expected, reason };
     let elements: Elements<'_> = match form {
-        SimpleForm::Metrics => match serde_json::from_str::<Vec<&RawValue>>(text) {
-            Ok(list) => list.into_iter().map(Ok).collect(),
+        SimpleForm::Metrics => match serde_json::from_str::<Capped<&RawValue, MOST_EVENTS>>(text) {
+            Ok(list) => list.into(),
             Err(error) => match frame::split_array(text, None) {
                 Some((rest, elements)) if rest.trim_ascii() == "[]" => elements,
                 _ => return Err(bad_frame(reason(&error))),
             },
         },
-        _ => vec![Ok(serde_json::from_str(text).map_err(|error| bad_frame(reason(&error)))?)],
+        _ => Elements { list: vec![Ok(serde_json::from_str(text).map_err(|error| bad_frame(reason(&error)))?)], found: 1 },
     };
-    check_count(elements.len(), context)?;
+    check_count(elements.found, context)?;
     let mut origin = Origin::new(context.project, context.received);
-    let mut events = Vec::with_capacity(elements.len());
-    let mut positions = Vec::with_capacity(elements.len());
+    let mut events = Vec::with_capacity(elements.found);
+    let mut positions = Vec::with_capacity(elements.found);
     let mut rejected = Vec::new();
-    for (index, element) in elements.into_iter().enumerate() {
+    for (index, element) in elements.list.into_iter().enumerate() {
         match element.map_err(|error| bad_json(index, &error)).and_then(|raw| read(form, index, raw, &mut origin, context)) {
             Ok(mut event) => {
                 limit_texts(&mut event);
@@ -184,6 +185,25 @@ struct ErrorForm {
     stack: Text,
 }
 
+/// What an event of an error or of a message has as its data. What the sender put into it stays as it is, byte for byte: its numbers may
+/// be larger, or longer, than a number here can hold.
+#[derive(Serialize)]
+struct Details<'a> {
+    message: &'a str,
+    #[serde(flatten)]
+    error: Option<OfError>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    breadcrumbs: Option<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<Box<RawValue>>,
+}
+
+#[derive(Serialize)]
+struct OfError {
+    stack: String,
+    mechanism: &'static str,
+}
+
 #[derive(Deserialize)]
 struct MetricForm {
     name: String,
@@ -203,9 +223,9 @@ impl MonitoringDocument<'_> {
             let name = if error.name.0.is_empty() { "Error".into() } else { error.name.0 };
             let mut event = Event::new(id, context.received, Kind::Error, name);
             let message = if error.message.0.is_empty() { self.message.0 } else { error.message.0 };
-            let data = serde_json::json!({"message": message, "stack": error.stack.0, "mechanism": "manual",
-                "breadcrumbs": self.breadcrumbs, "data": self.data});
-            set_data(&mut event, serde_json::value::to_raw_value(&data).ok());
+            let error = Some(OfError { stack: error.stack.0, mechanism: "manual" });
+            let details = Details { message: &message, error, breadcrumbs: self.breadcrumbs, data: self.data };
+            set_data(&mut event, serde_json::value::to_raw_value(&details).ok());
             event
         } else if let Some(metric) = self.metric {
             let mut event = metric_event(id, metric.name, metric.value, context);
@@ -216,8 +236,8 @@ impl MonitoringDocument<'_> {
             let name = self.kind.unwrap_or_else(|| "message".into());
             let mut event = Event::new(id, context.received, kind, name);
             event.attributes.insert(attribute::MESSAGE.into(), self.message.0.chars().take(1_000).collect());
-            let data = serde_json::json!({"message": self.message.0, "breadcrumbs": self.breadcrumbs, "data": self.data});
-            set_data(&mut event, serde_json::value::to_raw_value(&data).ok());
+            let details = Details { message: &self.message.0, error: None, breadcrumbs: self.breadcrumbs, data: self.data };
+            set_data(&mut event, serde_json::value::to_raw_value(&details).ok());
             event
         };
         if !self.level.0.is_empty() {
@@ -310,6 +330,23 @@ mod tests {
         }
         let parsed = read(SimpleForm::Metric, r#"{"id":"0193480e7c1b7cc2a5d2c0a1f1e2d3c4","name":"x","value":1}"#).unwrap();
         assert_eq!(parsed.envelope.events[0].id, "0193480e7c1b7cc2a5d2c0a1f1e2d3c4".parse().unwrap());
+    }
+
+    #[test]
+    fn what_a_sender_put_into_a_document_stays_as_it_is() {
+        let given = r#"{"z":1,"big":123456789012345678901234567890,"a":0.10,"z":1e999}"#;
+        for (about, expected) in [
+            (r#""message":"m""#, format!(r#"{{"message":"m","breadcrumbs":[1e999],"data":{given}}}"#)),
+            (
+                r#""error":{"name":"E","message":"m","stack":"s"}"#,
+                format!(r#"{{"message":"m","stack":"s","mechanism":"manual","breadcrumbs":[1e999],"data":{given}}}"#),
+            ),
+        ] {
+            let body = format!(r#"{{{about},"breadcrumbs":[1e999],"data":{given}}}"#);
+            assert_eq!(read(SimpleForm::Monitoring, &body).unwrap().envelope.events[0].data.get(), expected);
+        }
+        let plain = read(SimpleForm::Monitoring, r#"{"message":"m"}"#).unwrap();
+        assert_eq!(plain.envelope.events[0].data.get(), r#"{"message":"m"}"#);
     }
 
     #[test]

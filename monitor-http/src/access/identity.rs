@@ -14,7 +14,7 @@ pub enum Role {
     Viewer,
     /// Decide about issues.
     Editor,
-    /// All there is. An admin of every project also sees the figures of the whole process.
+    /// All there is. (The figures of the whole process are for whoever may look at every project.)
     Admin,
 }
 

@@ -248,11 +248,13 @@ impl Client {
         String::from_utf8_lossy(&std::mem::take(&mut self.buffer)).into_owned()
     }
 
-    /// Reads until a text has come; what came, at the latest after 5 s.
+    /// Reads until a text has come; what came, at the latest after 20 s: it may be megabytes, on a busy machine.
     pub fn text_until(&mut self, part: &str) -> String {
-        let end = Instant::now() + Duration::from_secs(5);
+        let end = Instant::now() + Duration::from_secs(20);
         let mut text = String::new();
-        while !text.contains(part) && !self.closed && Instant::now() < end {
+        let mut looked = 0;
+        while !text.get(looked..).is_some_and(|new| new.contains(part)) && !self.closed && Instant::now() < end {
+            looked = text.floor_char_boundary(text.len().saturating_sub(part.len()));
             text += &self.text_within(Duration::from_millis(50));
         }
         text

@@ -85,7 +85,9 @@ impl Store for Recorder {
         let end = (begin + u64::from(query.limit)).min(self.events.load(Ordering::Relaxed));
         let document = |n: u64| {
             let mut event = Event::new(EventId(n.into()), i64::try_from(n).unwrap(), Kind::Error, self.name.lock().unwrap().as_str());
-            event.data = serde_json::value::to_raw_value(&json!({"message": format!("secret-of-{}", query.project), "n": n})).unwrap();
+            // Laid out and written as no program here would.
+            let data = format!(r#"{{"message":"secret-of-{}","n": {n},"price":1.10}}"#, query.project);
+            event.data = serde_json::value::RawValue::from_string(data).unwrap();
             Document::new(&Origin::new(&query.project, 7), &event)
         };
         let next = (end < self.events.load(Ordering::Relaxed)).then(|| Cursor { time: 0, id: EventId((end - 1).into()) });
