@@ -86,15 +86,19 @@ pub(crate) fn statements(options: &Options, cluster: &Cluster) -> Result<Vec<Str
         made = made.replacen("\nAS ", &format!("\nAS {home}."), 1);
         made = made.replacen("ENGINE = MergeTree", &format!("ENGINE = ReplicatedMergeTree({replicated})"), 1);
         made = made.replacen("ENGINE = ReplacingMergeTree(", &format!("ENGINE = ReplicatedReplacingMergeTree({replicated}, "), 1);
-        made = made.replace("non_replicated_deduplication_window", "replicated_deduplication_window");
+        made = made.replace(
+            "non_replicated_deduplication_window = 10000",
+            "replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800",
+        );
         statements.push(with_retention(made, table, options, cluster));
         match table {
             "issue_states" | "repair_state" => {}
             "rollup_state" => doors.push(format!(
-                "CREATE VIEW IF NOT EXISTS {database}.rollup_state {on_cluster} AS\n\
-                SELECT day, min(until) AS until, max(definition) AS definition, sum(rows) AS rows, min(monthly) AS monthly, max(built) AS built\n\
+                "CREATE OR REPLACE VIEW {database}.rollup_state {on_cluster} AS\n\
+                SELECT day, min(until) AS until, max(definition) AS definition, sum(rows) AS rows, min(monthly) AS monthly, max(built) AS built,\n\
+                \x20   groupUniqArrayArray(frozen) AS frozen\n\
                 FROM (SELECT _shard_num AS shard, day, argMax(until, built) AS until, argMax(definition, built) AS definition,\n\
-                \x20       argMax(rows, built) AS rows, argMax(monthly, built) AS monthly, max(built) AS built\n\
+                \x20       argMax(rows, built) AS rows, argMax(monthly, built) AS monthly, argMax(frozen, built) AS frozen, max(built) AS built\n\
                 \x20   FROM cluster('{}', {local}.rollup_state) GROUP BY shard, day)\n\
                 GROUP BY day HAVING count() = (SELECT uniqExact(shard_num) FROM system.clusters WHERE cluster = '{}') AND min(definition) = max(definition)",
                 cluster.name, cluster.name

@@ -140,6 +140,13 @@ impl Schema {
     }
 
     async fn migrate(&self) -> Result<()> {
+        if self.is_door().await? {
+            tracing::info!(
+                database = self.connection.options().database,
+                "its tables are doors to those of a cluster, whose operator makes and changes them"
+            );
+            return Ok(());
+        }
         let applied = self.applied().await?;
         check(&applied).map_err(|error| Error::Other(error.into()))?;
         let client = self.connection.writer().await?;
@@ -152,6 +159,16 @@ impl Schema {
             tracing::info!(version = migration.version, name = migration.name, "schema migration applied");
         }
         self.adjust().await
+    }
+
+    /// Whether the tables store nothing by themselves, see `clustered`: then there is nothing here to migrate, and most changes would be refused.
+    async fn is_door(&self) -> Result<bool> {
+        let mut question = Sql::new("SELECT engine FROM system.tables WHERE name = 'events' AND database = ");
+        question.bind(Value::Text(self.connection.options().database.clone()));
+        // The database need not be there yet.
+        let client = self.connection.writer().await?.with_database("default");
+        let found = self.connection.ask::<(String,)>(&client, &question).await?.data;
+        Ok(found.first().is_some_and(|(engine,)| !engine.ends_with("MergeTree")))
     }
 
     /// Versions and checksums on record. Makes the database and the record when they do not exist.

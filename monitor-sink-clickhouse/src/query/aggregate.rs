@@ -1,6 +1,6 @@
 //! A [`Query`] from its plan to its table.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use monitor_core::{
     QueryError, Scope,
@@ -63,18 +63,29 @@ pub(super) async fn answer(store: &ClickHouseStore, known: &Known, scope: &Scope
     if query.compare {
         let length = query.to - query.from;
         // A list that was cut is compared with the same groups, not with those that were the largest then.
-        let cut = current.rows.len() >= query.limit as usize && query.step.is_none() && chosen.is_none() && !query.group_by.is_empty();
-        let same = cut.then(|| groups(&current, 0, query.group_by.len(), false));
-        let before = Ask {
+        let is_list = query.step.is_none() && chosen.is_none() && !query.group_by.is_empty();
+        let is_cut = |rows: &Rows| is_list && rows.rows.len() >= query.limit as usize;
+        let same = is_cut(&current).then(|| groups(&current, 0, query.group_by.len(), false));
+        let ask_before = Ask {
             range: query.from - length..query.from,
             // Its steps begin where those of this period do, also when the range is no multiple of the step.
             zone: query.zone_offset + length,
             chosen: same.as_ref().or(chosen.as_ref()),
             ..plain(scope, query)
         };
-        let (mut before, totals) = period(store, known, &before, query).await?;
+        let (mut before, totals) = period(store, known, &ask_before, query).await?;
         add(&mut table.stats, &before.stats);
         table.previous_totals = totals;
+        if same.is_none() && is_cut(&before) && !current.rows.is_empty() {
+            // There were more groups then: those that are left of them may not be among the largest.
+            let left = groups(&current, 0, query.group_by.len(), false);
+            let ask = Ask { chosen: Some(&left), ..ask_before };
+            let left = run(store, &ask, plan(store, known, &ask, query)).await?;
+            add(&mut table.stats, &left.stats);
+            let keys = query.group_by.len();
+            let listed: HashSet<String> = before.rows.iter().map(|row| key(row, keys)).collect();
+            before.rows.extend(left.rows.into_iter().filter(|row| !listed.contains(&key(row, keys))));
+        }
         if query.step.is_some() {
             for time in before.rows.iter_mut().filter_map(|row| row.first_mut()) {
                 *time = time.as_i64().map_or(Cell::Null, |time| Cell::from(time + length));

@@ -50,6 +50,8 @@ pub(super) struct Day {
     pub(super) until: i64,
     /// Whether it is in the tables by month, too.
     pub(super) monthly: bool,
+    /// Projects whose events of this day are gone, while their figures are kept.
+    pub(super) frozen: Vec<String>,
     /// Rows of each table, of all projects.
     pub(super) events: u64,
     pub(super) hours: u64,
@@ -65,6 +67,13 @@ impl Known {
     /// For a question that met a day which has been built again since: rows about more hours than are known here.
     pub(super) fn of_closed_days(&self) -> Known {
         Known { closed_only: true, ..self.clone() }
+    }
+
+    /// Whether figures of the project are kept of a day of the range whose events are gone.
+    pub(super) fn is_outlived(&self, project: &str, range: &Range<i64>) -> bool {
+        let first = range.start.div_euclid(DAY);
+        let last = range.end.saturating_sub(1).div_euclid(DAY).max(first);
+        self.days.range(first..=last).any(|(_, day)| day.frozen.iter().any(|frozen| frozen == project))
     }
 
     /// Events to be read of a range; `None` when that cannot be told.
@@ -175,15 +184,16 @@ impl Knowledge {
 }
 
 async fn read(connection: &Connection) -> Result<Known> {
-    let client = connection.reader(&[]).await?;
+    let client = connection.reader(&[], 1).await?;
     let mut known = Known::default();
 
-    let mut sql =
-        Sql::new("SELECT toUInt32(day), toUnixTimestamp(argMax(until, built)) * 1000, argMax(rows, built), argMax(monthly, built)");
+    let mut sql = Sql::new(
+        "SELECT toUInt32(day), toUnixTimestamp(argMax(until, built)) * 1000, argMax(rows, built), argMax(monthly, built), argMax(frozen, built)",
+    );
     sql.push(" FROM rollup_state GROUP BY day HAVING argMax(definition, built) = ").bind(Value::Integer(DEFINITION.into()));
-    let state: Answer<(i64, i64, u64, u8)> = connection.ask(&client, &sql).await?;
-    for (day, until, events, monthly) in state.data {
-        known.days.insert(day, Day { until, events, monthly: monthly == 1, ..Day::default() });
+    let state: Answer<(i64, i64, u64, u8, Vec<String>)> = connection.ask(&client, &sql).await?;
+    for (day, until, events, monthly, frozen) in state.data {
+        known.days.insert(day, Day { until, events, monthly: monthly == 1, frozen, ..Day::default() });
     }
 
     let mut sql =

@@ -206,13 +206,19 @@ pub(super) fn plan(question: &Question<'_>, known: &Known) -> Vec<Part> {
         held.map_or(Source::Events, Source::Sample)
     };
     let to_read = known.events(question.project, question.kinds, names(question.filters), &question.range);
-    if question.exact || to_read.is_some_and(|rows| rows <= question.limits.very_few_events) {
+    if question.exact {
         return vec![part(all, Source::Events, Sample::ALL)];
     }
-    if to_read.is_some_and(|rows| rows <= question.limits.few_events) {
+    // Of days whose events are gone there are figures left: nobody can tell from the events that are there how many those were.
+    let values = values(question, known);
+    let outlived = values.is_some() && known.is_outlived(question.project, &question.range);
+    if !outlived && to_read.is_some_and(|rows| rows <= question.limits.very_few_events) {
+        return vec![part(all, Source::Events, Sample::ALL)];
+    }
+    if !outlived && to_read.is_some_and(|rows| rows <= question.limits.few_events) {
         return vec![part(all, source_of(Sample::ALL), Sample::ALL)];
     }
-    let values = values(question, known).filter(|(_, rows)| to_read.is_none_or(|all| *rows < all));
+    let values = values.filter(|(_, rows)| outlived || to_read.is_none_or(|all| *rows < all));
     let people = people(question, known);
     let (mut of_values, mut of_people, mut of_events) = (Vec::new(), Vec::new(), Vec::new());
     for (n, measure) in question.measures.iter().enumerate() {
@@ -224,7 +230,7 @@ pub(super) fn plan(question: &Question<'_>, known: &Known) -> Vec<Part> {
     }
     let sample = to_read.map_or(Sample::ALL, |rows| sample(question, of_events.iter().filter_map(|n| question.measures.get(*n)), rows));
     // Who reads all events anyway needs no rollup beside it.
-    if !of_events.is_empty() && sample == Sample::ALL {
+    if !of_events.is_empty() && sample == Sample::ALL && !outlived {
         return vec![part(all, source_of(sample), sample)];
     }
     let mut parts = Vec::new();
@@ -372,9 +378,10 @@ fn values(question: &Question<'_>, known: &Known) -> Option<(Source, u64)> {
 
 /// How visitors and sessions can be counted with the rollup of sessions, if they can.
 fn people(question: &Question<'_>, known: &Known) -> Option<(Source, Sample)> {
-    use Field::{Browser, Connection, Country, Device, Environment, Language, Os, Release, Route, Session, User, Visitor};
+    use Field::{Browser, Connection, Country, Device, Environment, Language, Os, Release, Route, Session, Visitor};
+    // Not the user: a row has the last one, and its events may be of nobody and of several.
     let single = |field: &Field| {
-        matches!(field, Browser | Os | Device | Country | Connection | Language | Release | Environment | Session | Visitor | User)
+        matches!(field, Browser | Os | Device | Country | Connection | Language | Release | Environment | Session | Visitor)
     };
     if question.step.is_some_and(|step| step % HOUR != 0 || question.zone % HOUR != 0) {
         return None;
@@ -414,10 +421,9 @@ fn people(question: &Question<'_>, known: &Known) -> Option<(Source, Sample)> {
 
 /// What the rollup of sessions tells of when somebody came, and the size of the sample; `None` when the events must be asked.
 pub(super) fn visits(query: &RetentionQuery, known: &Known, limits: Limits, now: i64) -> Option<(Cover, Sample)> {
-    use Field::{Browser, Connection, Country, Device, Environment, Language, Os, Release, User};
+    use Field::{Browser, Connection, Country, Device, Environment, Language, Os, Release};
     let parts = [&query.filters, &query.first.filters, &query.again.filters];
-    let held =
-        |filter: &Filter| matches!(filter.field, Browser | Os | Device | Country | Connection | Language | Release | Environment | User);
+    let held = |filter: &Filter| matches!(filter.field, Browser | Os | Device | Country | Connection | Language | Release | Environment);
     if query.exact || !parts.into_iter().flatten().all(held) {
         return None;
     }
@@ -621,6 +627,7 @@ mod tests {
             (
                 day,
                 Day {
+                    frozen: Vec::new(),
                     until,
                     monthly: false,
                     events: 1_000_000,

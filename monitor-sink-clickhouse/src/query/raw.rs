@@ -2,7 +2,7 @@
 //!
 //! A row stands for as many events as its `weight` says, and in a sample for those of the visitors that were left out as well: `w` is
 //! both together. Counts are sums of `w`, rounded at the end; sums and means of values are weighted by it. Percentiles are those of the
-//! list in which each value stands as often as its weight says, rounded to a whole number because the server's function takes no other:
+//! list in which each value stands as often as `w` says, rounded to a whole number because the server's function takes no other:
 //! exact, with linear interpolation between the two nearest. All measures of `value` are of finite values only.
 
 use std::ops::Range;
@@ -380,7 +380,7 @@ fn quantile<'a>(sql: &'a mut Sql, position: &'static str) -> &'a mut Sql {
     sql.push("if(countIf(isFinite(value)) = 0, NULL, ").push(QUANTILES).push(position).push(")")
 }
 
-const QUANTILES: &str = "quantilesExactWeightedInterpolatedIf(0.5, 0.75, 0.9, 0.95, 0.99)(value, toUInt64(round(weight)), isFinite(value))";
+const QUANTILES: &str = "quantilesExactWeightedInterpolatedIf(0.5, 0.75, 0.9, 0.95, 0.99)(value, toUInt64(round(w)), isFinite(value))";
 
 pub(super) fn is_percentile(measure: &Measure) -> bool {
     matches!(measure, Measure::P50 | Measure::P75 | Measure::P90 | Measure::P95 | Measure::P99)

@@ -217,14 +217,12 @@ fn select(scope: &Scope, query: &SessionQuery, range: Range<i64>, cover: &Cover)
 /// Whether a row of the rollup tells if one of its events meets all filters. It has several routes, kinds and issues; of conditions on two of
 /// these it cannot tell whether one event meets both.
 fn held(filters: &[Filter]) -> bool {
-    use Field::{
-        Browser, Connection, Country, Device, Environment, Fingerprint, Kind, Language, Os, Release, Route, Session, User, Visitor,
-    };
+    use Field::{Browser, Connection, Country, Device, Environment, Fingerprint, Kind, Language, Os, Release, Route, Session, Visitor};
     let lists = [Route, Kind, Fingerprint].into_iter().filter(|field| filters.iter().any(|filter| filter.field == *field)).count();
     let single = |filter: &Filter| match filter.field {
         Browser | Os | Device | Country | Connection | Language | Release | Environment | Session | Visitor | Route | Kind => true,
-        // Events before somebody logged in have no user, their row has one; and events without an issue are not in the list of issues.
-        User | Fingerprint => filter.op == Op::In && !filter.values.iter().any(String::is_empty),
+        // Events without an issue are not in the list of issues. Of users a row has the last one only.
+        Fingerprint => filter.op == Op::In && !filter.values.iter().any(String::is_empty),
         _ => false,
     };
     filters.iter().all(single) && lists < 2
@@ -232,7 +230,7 @@ fn held(filters: &[Filter]) -> bool {
 
 /// Whether the last event of a row is all that the list asks of it: then the row may begin before the range.
 fn tells_last(query: &SessionQuery) -> bool {
-    let changes = |filter: &Filter| matches!(filter.field, Field::Route | Field::Kind | Field::Fingerprint | Field::User);
+    let changes = |filter: &Filter| matches!(filter.field, Field::Route | Field::Kind | Field::Fingerprint);
     query.order == SessionOrder::Newest && held(&query.filters) && !query.filters.iter().any(changes)
 }
 
@@ -370,9 +368,8 @@ impl Found {
         let with_route = || pieces.iter().filter(|piece| !viewed || piece.views > 0.0);
         let latest = pieces.iter().max_by_key(|piece| piece.end)?;
         // Before a visitor agreed, or logged in, there is none.
-        let known = |name: fn(&Piece) -> &str| {
-            pieces.iter().filter(|piece| !name(piece).is_empty()).max_by_key(|piece| piece.end).map_or("", name)
-        };
+        let known =
+            |name: fn(&Piece) -> &str| pieces.iter().filter(|piece| !name(piece).is_empty()).max_by_key(|piece| piece.end).map_or("", name);
         let cells = vec![
             Cell::from(&*latest.session),
             Cell::from(known(|piece| &piece.visitor)),
@@ -456,7 +453,10 @@ mod tests {
         assert_eq!((found.start, found.end, found.unclear), (10, 60, false));
         let column = |name: &str| &found.cells[SessionQuery::COLUMNS.iter().position(|column| *column == name).unwrap()];
         assert_eq!(found.cells.len(), SessionQuery::COLUMNS.len());
-        assert_eq!([column("visitor"), column("user"), column("entry"), column("exit"), column("browser")], ["v", "u", "/a", "/b", "Safari"]);
+        assert_eq!(
+            [column("visitor"), column("user"), column("entry"), column("exit"), column("browser")],
+            ["v", "u", "/a", "/b", "Safari"]
+        );
         assert_eq!([column("start"), column("end"), column("events"), column("views")].map(Cell::as_i64), [10, 60, 7, 2].map(Some));
         let silent = Found::of(vec![Piece { views: 0.0, ..first.clone() }, last]).unwrap();
         assert_eq!(silent.cells[12], "/c");
@@ -467,13 +467,13 @@ mod tests {
     #[test]
     fn the_rollup_answers_filters_that_a_row_can_tell() {
         let is = |field: Field, value: &str| Filter { field, op: Op::In, values: vec![value.into()] };
-        assert!(held(&[is(Field::Browser, "x"), is(Field::Route, "x"), is(Field::User, "x")]));
+        assert!(held(&[is(Field::Browser, "x"), is(Field::Route, "x")]));
         assert!(held(&[is(Field::Kind, "x"), is(Field::Visitor, "x")]));
         assert!(!held(&[is(Field::Kind, "x"), is(Field::Route, "x")]));
         assert!(held(&[is(Field::Fingerprint, "x"), is(Field::Browser, "x")]));
         assert!(!held(&[is(Field::Fingerprint, "x"), is(Field::Kind, "x")]));
         assert!(!held(&[Filter { op: Op::NotIn, ..is(Field::Fingerprint, "x") }]));
-        assert!(!held(&[is(Field::User, "")]));
+        assert!(!held(&[is(Field::User, "x")]));
         assert!(!held(&[is(Field::Attribute("plan".into()), "x")]));
     }
 }

@@ -73,6 +73,8 @@ fn some_requests(count: u128, of_each: u128, visitors: u64) -> Vec<Envelope> {
         origin.os.name = ["Linux", "iOS"][pick(n, 18, 2) as usize].into();
         origin.device.kind = ["desktop", "mobile"][pick(n, 19, 2) as usize].into();
         origin.country = ["DE", "FR", "ES"][pick(n, 20, 3) as usize].into();
+        // Within a session, too: somebody logs in, and as somebody else.
+        origin.user = ["", "ann", "bob"][pick(n, 24, 3) as usize].into();
         envelope
     };
     (0..count).map(make).collect()
@@ -160,6 +162,7 @@ fn some_question() -> impl Strategy<Value = (Value, usize)> {
         vec!["name", "route", "device", "release"],
         vec!["name", "browser", "country", "os", "device"],
         vec!["browser", "country", "release", "route"],
+        vec!["user", "browser", "country"],
         vec!["fingerprint", "name", "browser", "route", "release"],
         vec!["name", "target", "method", "status", "failure", "environment"],
         vec![
@@ -191,6 +194,8 @@ fn some_question() -> impl Strategy<Value = (Value, usize)> {
             json!({"field": "status", "op": "not_in", "values": ["200"]}),
             json!({"field": "target", "op": "in", "values": ["/t1", "/t2"]}),
             json!({"field": "fingerprint", "op": "in", "values": ["f1", "f2"]}),
+            json!({"field": "user", "op": "in", "values": ["", "bob"]}),
+            json!({"field": "user", "op": "not_in", "values": ["ann"]}),
         ];
         let filters: Vec<Value> = all.into_iter().filter(|filter| fields.iter().any(|field| filter["field"] == *field)).collect();
         let most = filters.len().min(2);
@@ -326,8 +331,8 @@ fn a_sample_has_all_events_of_its_visitors_from_the_rollup_and_beside_it() {
         // No other rollup tells referrers apart.
         question["filters"].as_array_mut().unwrap().push(json!({"field": "referrer", "op": "not_in", "values": ["https://mail.example/"]}));
         let measures = question["measures"].as_array_mut().unwrap();
-        // Those of a sample say nothing about all.
-        measures.retain(|measure| measure != "min" && measure != "max");
+        // Those of a sample say nothing about all; and between values that stand for many there is less to interpolate.
+        measures.retain(|measure| measure != "min" && measure != "max" && !is_percentile(measure.as_str().unwrap()));
         measures.push(json!("pages"));
         question["sampling"] = json!("auto");
         // The period before has a sample of its own, and so may the whole have.
@@ -500,12 +505,33 @@ async fn events_of_nobody_are_in_every_sample_and_not_multiplied() {
     let mut requests = some_requests(3_000, 5, 1_000);
     for envelope in &mut requests {
         (envelope.origin.visitor, envelope.origin.session) = (String::new(), String::new());
+        envelope.origin.user = String::new();
     }
     let monitor = built(requests, 500).await;
     let members = json!({"filters": [{"field": "attributes.plan", "op": "in", "values": ["pro"]}], "measures": ["count", "visitors"]});
     let (sample, all) = (ask(&monitor, members.clone(), false).await, ask(&monitor, members, true).await);
     assert!(sample.stats.sample < 1.0);
     assert_eq!(sample.rows, all.rows);
+}
+
+#[tokio::test]
+async fn percentiles_of_a_sample_count_the_visitors_that_stand_for_others_as_often() {
+    // Events of nobody are all in the sample; a few of them must not outweigh the many of which it has a part.
+    let mut requests = some_requests(6_000, 5, 4_000);
+    for (n, envelope) in requests.iter_mut().enumerate() {
+        let of_nobody = n % 3 == 0;
+        envelope.origin.project = "shop".into();
+        (envelope.origin.visitor, envelope.origin.session) =
+            if of_nobody { (String::new(), String::new()) } else { (format!("v{n}"), format!("s{n}")) };
+        for event in &mut envelope.events {
+            event.value = Some(if of_nobody { 10.0 } else { 1_000.0 });
+        }
+    }
+    let monitor = built(requests, 1_000).await;
+    let members = json!({"filters": [{"field": "attributes.plan", "op": "in", "values": ["pro", "free"]}], "measures": ["p50"]});
+    let (sample, all) = (ask(&monitor, members.clone(), false).await, ask(&monitor, members, true).await);
+    assert!(sample.stats.sample <= 0.25, "{}", sample.stats.sample);
+    assert_eq!((all.rows, sample.rows), (vec![vec![json!(1_000)]], vec![vec![json!(1_000)]]));
 }
 
 #[tokio::test]

@@ -618,3 +618,16 @@ async fn the_period_before_comes_with_its_times_moved() {
         .await;
     assert_eq!((list.rows, list.previous.unwrap()), (vec![vec![json!("a"), json!(2)]], vec![vec![json!("a"), json!(1)]]));
 }
+
+#[tokio::test]
+async fn a_group_of_a_short_list_is_compared_though_there_were_more_and_larger_ones_before() {
+    let at = |id: u128, name: &str, minute: i64| event(id, |event| (event.name, event.time) = (name.into(), NOON + minute * 60_000));
+    let before = ["b", "b", "b", "c", "c", "a"].into_iter().zip(2..).map(|(name, id)| at(id, name, -5));
+    let monitor = with([at(1, "a", 1)].into_iter().chain(before).collect()).await;
+    let table = monitor
+        .ask(json!({"from": NOON, "to": NOON + 600_000, "group_by": ["name"], "limit": 2, "compare": true, "measures": ["count"],
+            "order_by": {"column": "count", "descending": true}}))
+        .await;
+    let row = |name: &str, count: u64| vec![json!(name), json!(count)];
+    assert_eq!((table.rows, table.previous.unwrap()), (vec![row("a", 1)], vec![row("b", 3), row("c", 2), row("a", 1)]));
+}

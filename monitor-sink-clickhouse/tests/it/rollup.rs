@@ -429,6 +429,16 @@ async fn figures_without_personal_data_outlive_the_events_of_a_project() {
             assert!(left.len() == 1 && left[0].0 == "shop", "{table}: {left:?}");
         }
     }
+    // Of a small project, too, whose events would be read otherwise.
+    let reader = Monitor::with(
+        configuration(&shared().url(), monitor.admin.database().unwrap()),
+        &shared().url(),
+        monitor.admin.database().unwrap(),
+    );
+    let range = json!({"project": "blog", "from": midnight, "to": next_day + DAY, "step": DAY, "measures": ["count"]});
+    let table = reader.ask(range).await;
+    assert_eq!((table.rows.len(), table.stats.source), (1, Source::Rollup), "{:?}", table.rows);
+    assert!(table.rows[0][1].as_u64().unwrap() > 100, "{:?}", table.rows);
     // A longer retention does not bring events back, and takes nothing away either.
     assert!(with(50).build(next_day + DAY).await.unwrap().days > 0);
     assert_eq!(rows("rollup_hours").await, before);

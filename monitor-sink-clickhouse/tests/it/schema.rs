@@ -229,7 +229,7 @@ async fn the_columns_of_a_cluster_are_those_of_a_single_server() {
     let clickhouse = ClickHouse::new("http://x").database(format!("{name}_cluster"));
     let door = format!("ALTER TABLE `{name}_cluster`.");
     let is_table =
-        |statement: &&String| !statement.contains("Distributed(") && !statement.contains("CREATE VIEW") && !statement.starts_with(&door);
+        |statement: &&String| !statement.contains("Distributed(") && !statement.contains(" VIEW ") && !statement.starts_with(&door);
     for statement in clickhouse.clustered_schema(&Cluster::new("c")).unwrap().iter().filter(is_table) {
         let (head, tail) = statement.split_once(" ON CLUSTER 'c'").unwrap();
         let mut local = format!("{head}{tail}");
@@ -239,6 +239,7 @@ async fn the_columns_of_a_cluster_are_those_of_a_single_server() {
         }
         let local = local
             .replace("ENGINE = Replicated", "ENGINE = ")
+            .replace(", replicated_deduplication_window_seconds = 604800", "")
             .replace("replicated_deduplication_window", "non_replicated_deduplication_window");
         shared_admin().query_raw(&local).execute().await.unwrap_or_else(|error| panic!("{local}: {error}"));
     }
@@ -248,4 +249,30 @@ async fn the_columns_of_a_cluster_are_those_of_a_single_server() {
     );
     let differing: (u64, u64) = shared_admin().query_raw(&columns).fetch_one().await.unwrap();
     assert_eq!(differing, (0, 0));
+}
+
+#[tokio::test]
+async fn doors_to_the_tables_of_a_cluster_are_used_as_they_are() {
+    let local = Monitor::new();
+    local.write(&batch("b", vec![request(vec![event(1, |_| {}), event(2, |_| {})])])).await;
+    let (name, url) = (local.admin.database().unwrap().to_owned(), shared().url());
+    let door = format!("{name}_door");
+    let admin = shared_admin();
+    let run = async |sql: String| admin.query_raw(&sql).execute().await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+    run(format!("CREATE DATABASE {door}")).await;
+    let tables: Vec<String> =
+        local.admin.query("SELECT name FROM system.tables WHERE database = currentDatabase()").fetch_all().await.unwrap();
+    for table in tables.iter().filter(|table| *table != "schema_migrations") {
+        // There is no cluster here. Like a Distributed table, this one stores nothing and refuses most changes.
+        let engine = if table == "rollup_state" {
+            format!("CREATE VIEW {door}.{table} AS SELECT * FROM {name}.{table}")
+        } else {
+            format!("CREATE TABLE {door}.{table} AS {name}.{table} ENGINE = Merge('{name}', '^{table}$')")
+        };
+        run(engine).await;
+    }
+    let reader = Monitor::with(configuration(&url, &door), &url, &door);
+    assert_eq!(reader.one(json!({"measures": ["count"]})).await, 2);
+    let made: u64 = reader.admin.query("SELECT count() FROM system.tables WHERE database = currentDatabase()").fetch_one().await.unwrap();
+    assert_eq!(made, tables.len() as u64 - 1, "nothing was added");
 }
