@@ -695,8 +695,8 @@ describe('every page shows what the query API answers', { skip: process.env.MONI
       for (const [label, keep] of Object.entries(counted)) check.figure(facts[label]?.text, weightOf(keep), 'count', label);
 
       const kinds = {
-        Pages: ['page_view', 'navigation', 'time_on_page', 'scroll_depth'], Clicks: ['click', 'form_submit', 'track'],
-        'Rage and dead clicks': ['rage_click', 'dead_click'], Requests: ['request', 'resource'], Errors: ['error'], 'Web vitals': ['vital'],
+        'Page activity': ['page_view', 'navigation', 'time_on_page', 'scroll_depth'], Actions: ['click', 'form_submit', 'track'],
+        'Rage and dead clicks': ['rage_click', 'dead_click'], Network: ['request', 'resource'], Errors: ['error'], 'Web vitals': ['vital'],
         'Long tasks': ['longtask'], Console: ['message'],
       };
       const lanes = Object.entries(kinds).map(([label, of]) => [label, events.filter(is(...of)).length]).filter(([, n]) => n > 0);

@@ -3,7 +3,7 @@ import type { Bin } from '../src/api/table.ts';
 import type { EventDocument } from '../src/api/types.ts';
 import { csvOf } from '../src/lib/csv.ts';
 import { binsFor } from '../src/lib/histogram.ts';
-import { markNames } from '../src/lib/mark-names.ts';
+import { markNames, type MarkName } from '../src/lib/mark-names.ts';
 import { meanPhases } from '../src/lib/phases.ts';
 
 describe('a histogram', () => {
@@ -58,22 +58,40 @@ describe('a table as CSV', () => {
 
 describe('the names of marks', () => {
   const marks = (...indexes: number[]) => new Map(indexes.map((index) => [index, [`5.${index}.0`]]));
+  const textsOf = (written: ReturnType<typeof markNames>) => [...written].map(([index, { text }]) => [index, text]);
+  const reach = (index: number, { text, align }: MarkName, pixels: number) => {
+    const [at, width] = [(index + 0.5) * pixels, text.length * 6.2];
+    const from = at - { left: 0, center: width / 2, right: width }[align];
+    return [from, from + width] as const;
+  };
 
   it('are all written where there is room', () => {
-    expect([...markNames(marks(1, 8, 20), 10)]).toEqual([[1, '5.1.0'], [8, '5.8.0'], [20, '5.20.0']]);
+    expect(textsOf(markNames(marks(3, 10, 20), 30, 10))).toEqual([[3, '5.3.0'], [10, '5.10.0'], [20, '5.20.0']]);
   });
 
   it('are counted where one would be written over another', () => {
-    expect([...markNames(marks(1, 2, 3, 20), 10)]).toEqual([[1, '5.1.0 +2'], [20, '5.20.0']]);
-    expect([...markNames(new Map([[4, ['a', 'b']], [2, ['a name of very many letters']]]), 100)]).toEqual([[2, 'a name of very m…'], [4, 'a +1']]);
+    expect(textsOf(markNames(marks(1, 2, 3, 20), 30, 10))).toEqual([[1, '5.1.0 +2'], [20, '5.20.0']]);
+    expect(textsOf(markNames(new Map([[4, ['a', 'b']], [2, ['a name of very many letters']]]), 6, 100))).toEqual([[2, 'a name of very m…'], [4, 'a +1']]);
   });
 
-  it('keep their room: a name that became longer takes the next one in', () => {
-    const written = [...markNames(marks(0, 1, 5, 6, 11), 10)];
-    for (const [n, [index, text]] of written.entries()) {
-      const next = written[n + 1];
-      if (next) expect((next[0] - index) * 10).toBeGreaterThan(((text.length + next[1].length) * 6.2) / 2);
+  it('stand beside the first and the last marks where half of them would be cut off', () => {
+    expect([...markNames(marks(0, 10, 19), 20, 12)].map(([index, { align }]) => [index, align])).toEqual([[0, 'left'], [10, 'center'], [19, 'right']]);
+    expect([...markNames(marks(0, 1), 2, 200)].map(([, { align }]) => align)).toEqual(['center', 'center']);
+    // One that goes to the left of its mark needs the room of two halves there.
+    expect(textsOf(markNames(marks(13, 19), 20, 10))).toEqual([[13, '5.13.0 +1']]);
+  });
+
+  it('keep their room: a name that became longer takes the next one in, and none leaves the chart', () => {
+    for (const pixels of [7, 10, 24]) {
+      const written = [...markNames(marks(0, 1, 5, 6, 11, 12, 17, 23, 28, 29), 30, pixels)];
+      for (const [n, [index, name]] of written.entries()) {
+        const [from, to] = reach(index, name, pixels);
+        expect(from).toBeGreaterThanOrEqual(0);
+        expect(to).toBeLessThanOrEqual(30 * pixels);
+        const next = written[n + 1];
+        if (next) expect(reach(...next, pixels)[0]).toBeGreaterThan(to);
+      }
+      expect(written.map(([, { text }]) => 1 + Number(text.split('+')[1] ?? 0)).reduce((sum, count) => sum + count)).toBe(10);
     }
-    expect(written.map(([, text]) => 1 + Number(text.split('+')[1] ?? 0)).reduce((sum, count) => sum + count)).toBe(5);
   });
 });

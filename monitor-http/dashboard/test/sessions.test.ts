@@ -22,7 +22,7 @@ describe('a session', () => {
   it('keeps its heads, pauses and counts under a filter', () => {
     const chapters = chaptersOf(story, new Set(['errors']));
     expect(chapters.map(({ items }) => kindsOf(items))).toEqual([[], [`gap ${GAP + 10}`], ['error']]);
-    expect(chapters.map(({ counts }) => counts)).toEqual([{ vitals: 1 }, { requests: 1, clicks: 1 }, { errors: 1, rage: 1 }]);
+    expect(chapters.map(({ counts }) => counts)).toEqual([{ vitals: 1 }, { network: 1, actions: 1 }, { errors: 1, rage: 1 }]);
   });
 
   it('pauses before the next page on the page one was on', () => {
@@ -42,13 +42,13 @@ describe('a session', () => {
 
 describe('lanes', () => {
   it('take every kind, and those nobody has heard of', () => {
-    expect(['page_view', 'rage_click', 'csp', 'web-rtc', 'constructor'].map(laneOf)).toEqual(['views', 'rage', 'console', 'other', 'other']);
-    expect([...laneCounts([event(0, 'click'), event(1, 'track'), event(2, 'error')])]).toEqual([['clicks', 2], ['errors', 1]]);
+    expect(['page_view', 'rage_click', 'csp', 'web-rtc', 'constructor'].map(laneOf)).toEqual(['page', 'rage', 'console', 'other', 'other']);
+    expect([...laneCounts([event(0, 'click'), event(1, 'track'), event(2, 'error')])]).toEqual([['actions', 2], ['errors', 1]]);
   });
 
   it('are drawn with one mark for what falls together, and show what is bad', () => {
     const requests = [event(0, 'request'), event(1, 'request', { failure: 'http' }), event(2, 'request'), event(90, 'request'), event(95, 'error')];
-    const marks = marksOf(requests, 'requests', 0, 100, 10, ({ failure }) => failure !== '');
+    const marks = marksOf(requests, 'network', 0, 100, 10, ({ failure }) => failure !== '');
     expect(marks.map(({ at, bad, count }) => [at, bad, count])).toEqual([[0.01, true, 3], [0.9, false, 1]]);
     expect(marksOf([event(7, 'error')], 'errors', 7, 7, 10, () => true)).toMatchObject([{ at: 0, bad: true }]);
   });

@@ -106,7 +106,7 @@ function linesOf(spec: ChartSpec, panel: Panel, palette: Palette, pixels: number
     const index = stepAt(spec.times, time);
     if (index >= 0) marks.set(index, [...(marks.get(index) ?? []), label]);
   }
-  const names = pixels === null ? null : markNames(marks, pixels);
+  const names = pixels === null ? null : markNames(marks, spec.times.length, pixels);
   return {
     silent: true, symbol: 'none',
     data: [
@@ -117,7 +117,7 @@ function linesOf(spec: ChartSpec, panel: Panel, palette: Palette, pixels: number
       ...[...marks.keys()].map((index) => ({
         xAxis: index, lineStyle: { color: palette['text-muted'], type: 'solid', width: 1, opacity: 0.55 },
         // A function, as a text would be read for placeholders; the names of releases are whatever the sender chose.
-        label: { show: names?.has(index) ?? false, formatter: () => names?.get(index) ?? '', position: 'end', color: palette['text-muted'], fontSize: 11, distance: 3 },
+        label: { show: names?.has(index) ?? false, formatter: () => names?.get(index)?.text ?? '', position: 'end', align: names?.get(index)?.align ?? 'center', color: palette['text-muted'], fontSize: 11, distance: 3 },
       })),
     ],
   };

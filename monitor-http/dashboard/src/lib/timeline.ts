@@ -7,15 +7,18 @@ import { SUMMARY_FIELDS } from './kinds.ts';
 export const MOMENT_FIELDS = [...SUMMARY_FIELDS, 'seq', 'page', 'url', 'title'] as const satisfies readonly EventField[];
 export type MomentEvent = EventPart<(typeof MOMENT_FIELDS)[number]>;
 
-/** What one looks for in a session; every kind of event belongs to one lane. */
-export const LANES = ['views', 'clicks', 'rage', 'requests', 'errors', 'vitals', 'slow', 'console', 'other'] as const;
+/**
+ * What one looks for in a session; every kind of event belongs to one lane. A lane holds more than the kind that a session counts, such as
+ * page loads beside page views, so that none has the name of such a count.
+ */
+export const LANES = ['page', 'actions', 'rage', 'network', 'errors', 'vitals', 'slow', 'console', 'other'] as const;
 export type Lane = (typeof LANES)[number];
 
 const LANE_OF: Readonly<Record<string, Lane>> = {
-  page_view: 'views', navigation: 'views', session: 'views', time_on_page: 'views', scroll_depth: 'views',
-  click: 'clicks', form_submit: 'clicks', track: 'clicks', exposure: 'clicks',
+  page_view: 'page', navigation: 'page', session: 'page', time_on_page: 'page', scroll_depth: 'page',
+  click: 'actions', form_submit: 'actions', track: 'actions', exposure: 'actions',
   rage_click: 'rage', dead_click: 'rage',
-  request: 'requests', resource: 'requests', span: 'requests',
+  request: 'network', resource: 'network', span: 'network',
   error: 'errors', blank_screen: 'errors',
   vital: 'vitals', longtask: 'slow',
   console: 'console', message: 'console', csp: 'console', report: 'console',

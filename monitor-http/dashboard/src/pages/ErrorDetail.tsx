@@ -270,9 +270,9 @@ function Latest({ events, shown, show, more }: { events: EventDocument[]; shown:
             <tr key={event.id} class={index === shown ? 'row-chosen' : ''}>
               <th scope="row"><button type="button" class="link" aria-current={index === shown ? 'true' : undefined} onClick={() => open(index)}>{formatDateTime(event.time)}</button></th>
               <td class="clip">{event.user || event.visitor || NO_VALUE}</td>
-              <td>{[[event.browser, event.browser_version].filter(Boolean).join(' '), event.os].filter(Boolean).join(' · ') || NO_VALUE}</td>
+              <td class="client">{[[event.browser, event.browser_version].filter(Boolean).join(' '), event.os].filter(Boolean).join(' · ') || NO_VALUE}</td>
               <td class="route">{event.route || NO_VALUE}</td>
-              <td>{event.release || NO_VALUE}</td>
+              <td class="clip" title={event.release || undefined}>{event.release || NO_VALUE}</td>
               <td>{event.session ? <SessionLink session={event.session} time={event.time}>{t('show')}</SessionLink> : NO_VALUE}</td>
             </tr>
           ))}</tbody>

@@ -91,7 +91,7 @@ function Lanes({ lanes }: { lanes: NamedLane[] }) {
   const count = (id: keyof Lane, label: string): Column<NamedLane> => ({ id, label, num: true, value: ([, lane]) => lane[id], cell: ([, lane]) => formatCount(lane[id]) });
   return (
     <Card title={t('lanes')} class="list-card">
-      <DataTable<NamedLane> name={t('lanes')} rows={lanes} keyOf={([name]) => name} sort="sink" empty={<Empty title={t('noLanes')} />} columns={[
+      <DataTable<NamedLane> name={t('lanes')} class="lanes-table" rows={lanes} keyOf={([name]) => name} sort="sink" empty={<Empty title={t('noLanes')} />} columns={[
         { id: 'sink', label: t('sink'), value: ([name]) => name },
         count('events', t('waitingShort')),
         { id: 'age_ms', label: t('age'), num: true, value: ([, lane]) => lane.age_ms, cell: ([, lane]) => (lane.events > 0 ? formatDuration(lane.age_ms) : NO_VALUE) },

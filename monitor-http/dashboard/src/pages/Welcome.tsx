@@ -13,8 +13,8 @@ export function Welcome({ project }: { project: Project }) {
   const [way, setWay] = useState<'script' | 'npm'>('script');
   const base = new URL('.', document.baseURI).href;
   const snippet = way === 'script'
-    ? `<script src="${attribute(base)}sdk/monitor.js" data-dsn="${attribute(project.dsn)}" defer></script>`
-    : `npm install @monitor-kit/browser\n\nimport { init } from '@monitor-kit/browser';\n\ninit({ dsn: ${JSON.stringify(project.dsn)} });`;
+    ? `<script src="${attribute(base)}sdk/monitor.js" data-dsn="${attribute(project.dsn)}"></script>`
+    : `npm install ../monitor-kit/sdk-ts\n\nimport { init } from '@monitor-kit/browser';\n\ninit({ dsn: ${JSON.stringify(project.dsn)} });`;
   return (
     <section class="card welcome">
       <p class="waiting" role="status"><span class="live-dot" />{t('waitingFirst')}</p>

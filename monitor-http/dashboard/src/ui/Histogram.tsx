@@ -19,6 +19,8 @@ interface Props {
 }
 
 const HEIGHT = 260;
+/** Beyond this share of the width, %, the name of a limit would leave the card at its right. */
+const LAST_LABEL = 85;
 
 /** How the values spread: bars of equal width on the way from the smallest to the 99th hundredth, the rest in the last one. */
 export function Histogram({ title, bins, format, good, poor, stats }: Props) {
@@ -60,7 +62,7 @@ export function Histogram({ title, bins, format, good, poor, stats }: Props) {
             })}
           </svg>
           {[good, poor].map((limit, index) => limit !== undefined && limit > first.lower && limit < last.upper && (
-            <span key={limit} class={`histogram-limit limit-${index === 0 ? 'good' : 'poor'}`} style={{ left: `${place(limit)}%` }}><span>{format(limit)}</span></span>
+            <span key={limit} class={`histogram-limit limit-${index === 0 ? 'good' : 'poor'} ${place(limit) > LAST_LABEL ? 'limit-end' : ''}`} style={{ left: `${place(limit)}%` }}><span>{format(limit)}</span></span>
           ))}
           <p class="histogram-axis" aria-hidden="true"><span>{format(first.lower)}</span><span>{format(last.upper)}{beyond > 0 ? '+' : ''}</span></p>
           <p class="histogram-said" aria-hidden="true">{shown ? `${format(shown.lower)} – ${shown === last && beyond > 0 ? '∞' : format(shown.upper)}: ${formatCount(shown.count)} (${formatPercent(shown.count / total)})` : t('samples', { n: Math.round(total) })}</p>

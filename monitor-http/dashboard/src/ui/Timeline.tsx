@@ -14,7 +14,7 @@ import { Icon } from './Icon.tsx';
 import { JsonTree } from './JsonTree.tsx';
 
 export const LANE_LABELS = {
-  views: 'laneViews', clicks: 'laneClicks', rage: 'laneRage', requests: 'laneRequests', errors: 'laneErrors', vitals: 'laneVitals',
+  page: 'lanePage', actions: 'laneActions', rage: 'laneRage', network: 'laneNetwork', errors: 'laneErrors', vitals: 'laneVitals',
   slow: 'laneSlow', console: 'laneConsole', other: 'laneOther',
 } as const satisfies Record<Lane, string>;
 
@@ -114,7 +114,7 @@ function Details({ project, event: moment }: { project: string; event: MomentEve
 }
 
 /** Lanes of the drawing; the others have no place in it. */
-const DRAWN: readonly Lane[] = ['clicks', 'rage', 'requests', 'errors', 'vitals', 'slow', 'console'];
+const DRAWN: readonly Lane[] = ['actions', 'rage', 'network', 'errors', 'vitals', 'slow', 'console'];
 const CELLS = 240;
 
 /**
@@ -128,7 +128,7 @@ export function Course({ events, from, to, onPick }: { events: readonly MomentEv
   const place = (time: number) => `${Math.min(100, Math.max(0, ((time - from) / length) * 100))}%`;
   return (
     <div class="course" aria-hidden="true">
-      <div class="course-row"><span class="course-label">{t('laneViews')}</span>
+      <div class="course-row"><span class="course-label">{t('views')}</span>
         <div class="course-track course-pages">
           {chapters.map((chapter, index) => (
             <span key={chapter.view!.id} class={`course-page ${index % 2 ? 'course-odd' : ''}`} title={chapter.view!.route} style={{ left: place(chapter.start), width: `calc(${place(from + Math.max(0, chapter.end - chapter.start))} - 2px)` }}

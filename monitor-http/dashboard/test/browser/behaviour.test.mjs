@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { loaded, setup } from './harness.mjs';
+import { apart, loaded, setup } from './harness.mjs';
 
 const { mock, open } = setup();
 
@@ -46,6 +46,16 @@ describe('behaviour', () => {
     assert.deepEqual(counts.map((count) => Number(count.replaceAll(',', ''))), rows.map(([, , count]) => count));
     await page.getByRole('button', { name: 'Remove step 3' }).click();
     await page.waitForFunction(() => document.querySelectorAll('.funnel-result > li').length === 2);
+    await page.clean();
+  });
+
+  it('has what can be done with a step beside it, also on a phone', async () => {
+    const page = await open('#/behaviour?project=shop&range=7d&tab=funnel', { width: 390, height: 844 });
+    await loaded(page);
+    await apart(page.locator('.funnel-steps :is(.funnel-number, select, input, button)'));
+    const middle = async (control) => { const { y, height } = await control.boundingBox(); return y + height / 2; };
+    const field = await middle(page.getByLabel('Which, in step 2'));
+    for (const button of await page.locator('.funnel-steps > li').nth(1).getByRole('button').all()) assert.equal(await middle(button), field);
     await page.clean();
   });
 

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
-import { loaded, picture, setup, text } from './harness.mjs';
+import { apart, loaded, picture, setup, text } from './harness.mjs';
 
 const { mock, open } = setup();
 const TYPE_ERROR = '9f2c61d0a4b7e813';
@@ -202,6 +202,13 @@ describe('the page of an issue', () => {
     assert.equal(await text(page, '.sample-nav strong'), 'Event 45');
     const ids = since(asked).filter(({ path }) => path === 'query/events').map(({ body }) => body.cursor ?? null);
     assert.equal(new Set(ids).size, ids.length);
+    await page.clean();
+  });
+
+  it('has the list of its events whole on a narrow screen', async () => {
+    const page = await open(`#/errors/${TYPE_ERROR}?project=shop&range=24h`, { width: 1280 });
+    await page.waitForSelector('.latest-table');
+    await apart(page.locator('.table-scroll'));
     await page.clean();
   });
 

@@ -212,9 +212,10 @@ describe('when things are not well', () => {
     const page = await open('#/overview?project=blog', { server });
     await page.waitForSelector('.welcome');
     const [{ dsn }] = (await (await fetch(`${server.url}query/projects`)).json()).projects.filter(({ id }) => id === 'blog');
-    assert.equal((await page.locator('.snippet code').textContent()), `<script src="${server.url}sdk/monitor.js" data-dsn="${dsn}" defer></script>`);
+    assert.equal((await page.locator('.snippet code').textContent()), `<script src="${server.url}sdk/monitor.js" data-dsn="${dsn}"></script>`);
     await page.getByRole('button', { name: 'npm' }).click();
-    assert.ok((await text(page, '.snippet')).includes('@monitor-kit/browser'));
+    const bundled = await text(page, '.snippet');
+    assert.ok(bundled.includes("from '@monitor-kit/browser'") && bundled.includes('npm install ../monitor-kit/sdk-ts'), bundled);
     server.add('blog', new Generator(2).session('blog', Date.now() - 60_000).filter(({ time }) => time < Date.now()));
     await page.waitForSelector('.tile-value', { timeout: 12_000 });
     await page.clean();

@@ -108,6 +108,22 @@ export async function noSidewaysScroll(page) {
   assert.ok(content <= inner, `the page is ${content} px wide on a screen of ${inner} px`);
 }
 
+/** What is shown of the elements is all of them: nothing stands over another of them, nor is any cut off. */
+export async function apart(elements) {
+  const boxes = await elements.evaluateAll((all) => all.filter((element) => element.getClientRects().length > 0).map((element) => {
+    const { left, right, top, bottom } = element.getBoundingClientRect();
+    return { said: element.textContent, left, right, top, bottom, isCut: element.scrollWidth > element.clientWidth && getComputedStyle(element).overflowX !== 'visible' };
+  }));
+  assert.ok(boxes.length > 0, 'there is something to look at');
+  for (const [index, one] of boxes.entries()) {
+    assert.ok(!one.isCut, `${one.said} is cut off`);
+    for (const other of boxes.slice(index + 1)) {
+      assert.ok(one.right <= other.left || other.right <= one.left || one.bottom <= other.top || other.bottom <= one.top, `${one.said} and ${other.said} are written over each other`);
+    }
+  }
+  return boxes;
+}
+
 /** On a phone nothing is wider than the screen, nor is any panel that a button opens. */
 export async function fitsPhone(page) {
   await noSidewaysScroll(page);

@@ -2,9 +2,10 @@
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { loaded, setup, text } from './harness.mjs';
+import { Generator } from '../../mock/data.mjs';
+import { apart, loaded, setup, text } from './harness.mjs';
 
-const { mock, open } = setup();
+const { mock, startMock, open } = setup();
 
 describe('performance', () => {
   it('looks at the vital that is chosen, everywhere on the page', async () => {
@@ -30,6 +31,41 @@ describe('performance', () => {
     assert.ok(Math.abs(shares.reduce((sum, share) => sum + share, 0) - 100) < 6, String(shares));
     const bands = await page.locator('.histogram-table td:nth-child(3)').allInnerTexts();
     assert.deepEqual([...new Set(bands)], ['Good', 'Needs improvement', 'Poor']);
+    await page.clean();
+  });
+
+  it('writes the limits of a histogram apart, also on a long axis and on a phone', async () => {
+    const server = await startMock();
+    const generator = new Generator(3);
+    // Up to 6 s: between the limits of INP, 200 and 500 ms, there is a twentieth of the axis.
+    server.add('blog', Array.from({ length: 400 }, (_, index) => generator.event({ project: 'blog', kind: 'vital', name: 'INP', value: 15 * index + 1, rating: 'poor', time: Date.now() - 60_000 - index })));
+    for (const width of [1280, 390]) {
+      const page = await open('#/performance?project=blog&range=1h&vital=INP', { server, width });
+      await page.waitForSelector('.histogram-limit');
+      await loaded(page);
+      const names = await apart(page.locator('.histogram-limit > span'));
+      assert.deepEqual(names.map(({ said }) => said), ['200 ms', '500 ms']);
+      const lines = await apart(page.locator('.histogram-limit'));
+      for (const name of names) {
+        for (const line of lines.filter(({ said }) => said !== name.said)) assert.ok(line.left < name.left || line.left > name.right || line.top >= name.bottom, `a line goes through ${name.said} at ${width} px`);
+      }
+      await page.clean();
+    }
+    // On a short one, the upper limit is near the right end.
+    const page = await open('#/performance?project=shop&range=24h&vital=CLS', { width: 390 });
+    await page.waitForSelector('.histogram-limit');
+    await loaded(page);
+    const [names, card] = [await apart(page.locator('.histogram-limit > span')), await page.locator('.histogram').boundingBox()];
+    for (const { said, left, right } of names) assert.ok(left >= card.x && right <= card.x + card.width, `${said} stays in its card`);
+    await page.clean();
+  });
+
+  it('names the parts of a load whole on a phone', async () => {
+    const page = await open('#/performance?project=shop&range=24h', { width: 390, height: 844 });
+    await page.waitForSelector('.waterfall');
+    await loaded(page);
+    await apart(page.locator('.waterfall-label'));
+    assert.ok((await apart(page.locator('.waterfall-tick'))).length >= 2);
     await page.clean();
   });
 

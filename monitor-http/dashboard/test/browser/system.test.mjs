@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { loaded, setup, text } from './harness.mjs';
+import { apart, loaded, setup, text } from './harness.mjs';
 
 const { open } = setup();
 
@@ -23,6 +23,16 @@ describe('system', () => {
     await page.getByText('Disk per million events').waitFor();
     assert.match(await text(page, '.tile:has-text("Disk per million")'), /98\.2 MiB/);
     assert.equal(await page.locator('tr', { hasText: 'rollup_hours' }).count(), 1);
+    await page.clean();
+  });
+
+  it('has its tables and figures whole on a narrow screen', async () => {
+    const page = await open('#/system?project=shop', { width: 1280 });
+    await page.getByText('Disk per million events').waitFor();
+    await loaded(page);
+    await apart(page.locator('.table-scroll'));
+    const heights = (await apart(page.locator('.tile-value'))).map(({ top, bottom }) => bottom - top);
+    assert.ok(Math.max(...heights) < 40, `figures are ${heights} px high`);
     await page.clean();
   });
 
