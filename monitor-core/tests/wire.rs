@@ -106,6 +106,14 @@ fn an_envelope_can_report_losses_and_nothing_else() {
 }
 
 #[test]
+fn a_count_of_losses_need_not_be_whole() {
+    let parsed =
+        envelope(r#"{"v":1,"discarded":[{"reason":"a","count":3.5},{"reason":"b","count":-1},{"reason":"c","count":1e12}],"events":[]}"#)
+            .unwrap();
+    assert_eq!(parsed.discarded.iter().map(|lost| lost.count).collect::<Vec<_>>(), [4, 0, u32::MAX]);
+}
+
+#[test]
 fn half_an_emoji_and_nul_do_not_cost_the_event() {
     let parsed = events(r#"{"kind":"track","name":"\ud83d","data":{"a":"\u0000","b":"\ude00"}}"#);
     let event = &parsed.envelope.events[0];

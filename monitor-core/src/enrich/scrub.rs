@@ -226,6 +226,13 @@ mod tests {
                 "https://h/?next=https%3A%2F%2Fx%3Fa%3D1%26token%3D[scrubbed]%26b%3D2&c=3",
             ),
             ("https://h/?user[password]=x", "https://h/?user[password]=[scrubbed]"),
+            ("https://h/?password=a)b-c&d=1", "https://h/?password=[scrubbed]&d=1"),
+            ("https://h/?password=p;q6&d=1", "https://h/?password=[scrubbed]&d=1"),
+            ("https://h/?password=p;q;", "https://h/?password=[scrubbed];"),
+            ("password=p;user=me", "password=[scrubbed];user=me"),
+            ("password=p; path=/", "password=[scrubbed]; path=/"),
+            ("at f (https://h/?token=x)", "at f (https://h/?token=[scrubbed])"),
+            ("(eval at f (https://h/?token=x), <anonymous>)", "(eval at f (https://h/?token=[scrubbed]), <anonymous>)"),
             ("https://h/?zipcode=1&keyword=2&a=b", "https://h/?zipcode=1&keyword=2&a=b"),
             ("mail me@example.org", "mail me@example.org"),
         ];

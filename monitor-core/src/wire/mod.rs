@@ -81,8 +81,15 @@ pub struct Discarded {
     /// Which kind.
     #[serde(default)]
     pub kind: String,
-    /// How many.
+    /// How many; a fraction, as sums of weights may be, is rounded.
+    #[serde(deserialize_with = "whole")]
     pub count: u32,
+}
+
+/// A count that is not whole must not cost the envelope that tells of it.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates, and less than nothing is nothing")]
+fn whole<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    <f64 as serde::Deserialize>::deserialize(deserializer).map(|count| count.round() as u32)
 }
 
 /// Why a request was refused as a whole.

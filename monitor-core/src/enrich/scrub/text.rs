@@ -318,7 +318,10 @@ fn bare(value: &str, depth: usize, ends: &[u8]) -> usize {
                 depth > 0
                     && encoded(bytes.get(at..).unwrap_or_default()).is_some_and(|(byte, _, deep)| deep <= depth && ends.contains(&byte))
             }
-            '"' | '\'' | '\\' | '<' | '>' | ')' | '&' | '#' | ';' => true,
+            '"' | '\'' | '\\' | '<' | '>' | '&' | '#' => true,
+            // A password may hold these two: they end a value where nothing more of one follows.
+            ')' => depth > 0 || closes(value.get(at + 1..).unwrap_or_default()),
+            ';' => depth > 0 || separates(value.get(at + 1..).unwrap_or_default()),
             ',' | '}' | ']' => depth == 0 && u8::try_from(c).is_ok_and(|byte| ends.contains(&byte)),
             _ => c.is_whitespace(),
         };
@@ -327,6 +330,24 @@ fn bare(value: &str, depth: usize, ends: &[u8]) -> usize {
         }
     }
     value.len()
+}
+
+/// Whether a bracket before this ends what it stands in: a frame of a stack, a remark.
+fn closes(rest: &str) -> bool {
+    // Two more, as in `(eval at f (https://h/x.js), <anonymous>)`.
+    let rest = rest.strip_prefix([')', ',', ';', '.']).unwrap_or(rest);
+    let rest = rest.strip_prefix([')', ',', ';', '.']).unwrap_or(rest);
+    rest.chars().next().is_none_or(|c| c.is_whitespace() || matches!(c, '"' | '\'' | '\\' | '<' | '>'))
+}
+
+/// Whether a semicolon before this ends a value: nothing follows, or another name with its value.
+fn separates(rest: &str) -> bool {
+    let name = rest.find(|c: char| c.is_whitespace() || matches!(c, '=' | '"' | '\'' | '\\' | '<' | '>' | '&' | '#' | ';' | '?'));
+    match name {
+        Some(0) => !rest.starts_with(['=', '&', '#', ';', '?']),
+        Some(end) => rest.get(end..).is_some_and(|rest| rest.starts_with('=')),
+        None => rest.is_empty(),
+    }
 }
 
 /// The length without `:line:column` at the end, which belongs to the frame of a stack and not to its URL.
