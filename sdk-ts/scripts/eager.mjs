@@ -14,6 +14,8 @@ const INNER = ['guard', 'listen', 'makePage', 'onLeave', 'process', 'setup'];
  * compile it when it is called, unless it is in parentheses: then it is expected to be called, and read once, off the main thread where the
  * engine reads the whole script there. https://v8.dev/blog/preparser#pife Bundlers keep the parentheses or drop them; either is harmless.
  *
+ * Constants that are numbers are written where they are used, which is shorter; esbuild does so only in modules without imports.
+ *
  * A declaration cannot stand in parentheses, so the functions of a module become `var`s with an arrow function; all of them, because what is
  * written the same way compresses better. Only `script.ts` calls its own while it is evaluated, before they would be there; it is left alone.
  *
@@ -24,10 +26,18 @@ export function eager(source, path) {
   if (path.endsWith('/script.ts')) return source;
   const edits = [];
   const arrows = new Set();
+  const program = parseAst(source, {lang: 'ts'}, path);
+  /** Where constants that are numbers are declared, and what they are. */
+  const numbers = new Map();
+  for (const {kind, declarations: [{id, init} = {}] = []} of program.body) {
+    if (kind === 'const' && typeof init?.value === 'number') numbers.set(id.name, [id.start, init.raw]);
+  }
 
   function visit(node, depth, inArrow) {
     const {type, method, value} = node;
     if (type === 'ThisExpression' && inArrow) throw new Error(`${path}: a function that is made an arrow function has no \`this\``);
+    const [declared, number] = (type === 'Identifier' && numbers.get(node.name)) || [];
+    if (number && declared !== node.start) edits.push([node.start, node.end, number]);
     const func = type === 'Property' && method ? value : type === 'FunctionDeclaration' ? node : undefined;
     const name = (node.key ?? node.id)?.name;
     const hinted = (depth ? INNER : OUTER).includes(name);
@@ -45,7 +55,7 @@ export function eager(source, path) {
     }
   }
 
-  visit(parseAst(source, {lang: 'ts'}, path), 0, false);
+  visit(program, 0, false);
   let result = '';
   let at = 0;
   for (const [start, end, text] of edits.sort(([a], [b]) => a - b)) {

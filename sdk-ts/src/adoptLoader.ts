@@ -8,11 +8,13 @@ import type {Client} from './types.js';
  * order, at its time.
  */
 export function adoptLoader({o, q, h}: LoaderStub): Client | undefined {
-  // The listeners of integrations get the early events too, so that these are captured like any other.
+  // The listeners of integrations on the window get the early events too, so that these are captured like any other. The patched method is
+  // that of every target.
   const listeners: [type: string, listener: (event: Event) => void][] = [];
-  const unpatch = patch(window, 'addEventListener', (original) => (...args) => {
-    listeners.push(args as any);
-    original.apply(window, args);
+  const unpatch = patch(window, 'addEventListener', (original) => function (...args) {
+    const target = this ?? window;
+    if (target === window) listeners.push(args as any);
+    original.apply(target, args);
   });
   const client = init(o);
   unpatch();

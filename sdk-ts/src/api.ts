@@ -76,7 +76,7 @@ export function withScope<Value>(callback: () => Value): Value {
 /** Begins a new page view, for instance a step of a wizard that has no address of its own. */
 export function startView(route?: string): void {
   use((client) => {
-    client.startPage(client.page.url, route);
+    client.startPage('', route);
     client.capture({kind: 'page_view', name: 'page_view', attributes: {navigation_type: 'view'}});
   });
 }

@@ -36,7 +36,15 @@ export function createClient(options: Options): Client {
     } catch {
       // A route function that fails names nothing; the path always does.
     }
-    return {id: id(), url: scrubUrl(location.href), route, referrer: scrubUrl(referrer), title: `${document.title}`, seq: 0};
+    return {
+      id: id(),
+      url: scrubUrl(location.href),
+      route,
+      // Where a visitor comes from is another site: who goes from one page of this one to the next comes from nowhere.
+      referrer: referrer.startsWith(`${location.origin}/`) ? '' : scrubUrl(referrer),
+      title: `${document.title}`,
+      seq: 0,
+    };
   }
 
   function guard<Args extends unknown[]>(handler: (...args: Args) => void): (...args: Args) => void {
@@ -44,7 +52,7 @@ export function createClient(options: Options): Client {
       try {
         handler(...args);
       } catch {
-        discard('sdk_error');
+        discard('sdk_error', {});
       }
     };
   }
@@ -64,11 +72,11 @@ export function createClient(options: Options): Client {
 
   function capture(input: NewEvent, onPage = client.page): void {
     if (client.paused) return;
-    if (client.busy) return discard('reentrant', input.kind);
+    if (client.busy) return discard('reentrant', input);
     let event: MonitorEvent | string = complete({time: Date.now(), ...input}, id());
     for (const processor of processors) {
       event = processor(event, onPage);
-      if (typeof event === 'string') return event ? discard(event, input.kind, input.weight) : undefined;
+      if (typeof event === 'string') return event ? discard(event, input) : undefined;
     }
     enqueue(event, onPage);
   }
@@ -76,11 +84,11 @@ export function createClient(options: Options): Client {
   function enqueue(event: MonitorEvent, onPage: Page): void {
     // The host has the last word, whenever it is spoken. Identity is not its to change: that is what makes a second delivery harmless.
     const answer = beforeSend ? ask((event) => complete(beforeSend(event)!, event.id), event) : event;
-    if (!answer) return discard('before_send', event.kind, event.weight);
+    if (!answer) return discard('before_send', event);
     const json = JSON.stringify({...answer, seq: onPage.seq});
-    if (json.length > MAX_EVENT) return discard('too_large', answer.kind, answer.weight);
+    if (json.length > MAX_EVENT) return discard('too_large', answer);
     onPage.seq++;
-    delivery._add(json, answer.kind, onPage);
+    delivery._add(json, answer, onPage);
   }
 
   const client: Client = {
@@ -104,7 +112,8 @@ export function createClient(options: Options): Client {
     scope: {release, environment, tags: texts(tags)},
     paused: false,
     busy: false,
-    page: makePage(document.referrer),
+    // A text, also where an `<img name="referrer">` takes its place in the document.
+    page: makePage(`${document.referrer}`),
     capture: guard(capture),
     enqueue,
     discard,
@@ -114,6 +123,8 @@ export function createClient(options: Options): Client {
     _delivery: delivery,
 
     startPage(referrer, name) {
+      // As it was until now: the page is no longer the one whose title is read at each send.
+      client.page.title = `${document.title}`;
       leave(false);
       return (client.page = makePage(referrer, name));
     },

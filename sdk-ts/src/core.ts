@@ -29,6 +29,7 @@ export type {
   Integration,
   Kind,
   Level,
+  Lost,
   MonitorEvent,
   NewEvent,
   Options,

@@ -11,8 +11,10 @@ export function deferring(): (name: string, make: () => Integration) => Integrat
     setup(client) {
       let stop: (() => void) | void;
       let closed = false;
+      // By the time it starts, the app may have gone on to another page.
+      const {page} = client;
       const begin = client.guard(() => {
-        if (!closed) stop = make().setup(client);
+        if (!closed) stop = make().setup(client, page);
       });
       if (!waiting.length) setTimeout(() => waiting.splice(0).forEach((begin) => begin()));
       waiting.push(begin);

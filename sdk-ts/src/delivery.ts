@@ -2,7 +2,7 @@ import {byteLength} from './byteLength.js';
 import {envelope} from './envelope.js';
 import {id} from './id.js';
 import type {Answer, Transport} from './transport/transport.js';
-import type {Batch, Client, Discarded, Page} from './types.js';
+import type {Batch, Client, Discarded, Lost, MonitorEvent, Page} from './types.js';
 
 /** ms an event waits for company. */
 const DELAY = 5_000;
@@ -25,9 +25,9 @@ const MAX_COUNTERS = 60;
 /** Names with a `_` are for our own modules; the build shortens them. */
 export interface Delivery {
   /** Queues an event: its JSON, made once at capture, which bounds memory and freezes what was seen. */
-  _add(json: string, kind: string, page: Page): void;
-  /** Counts events that were given up. */
-  _discard(reason: string, kind?: string, count?: number): void;
+  _add(json: string, event: MonitorEvent, page: Page): void;
+  /** Counts what was given up, by its weight. */
+  _discard(reason: string, lost: Lost): void;
   /** All that wait or are on the wire. */
   _batches(): readonly Batch[];
   /** Takes over what an earlier page could not send. */
@@ -68,11 +68,11 @@ export function createDelivery(transports: Transport[], state: () => Pick<Client
 
   const waits = (batch: Batch): boolean => !flying.has(batch);
 
-  function discard(reason: string, kind = 'error', count = 1): void {
+  function discard(reason: string, {kind = 'error', weight = 1}: Lost): void {
     const key = reason + kind;
     const counter = counters.get(key);
-    if (counter) counter.count += count;
-    else if (counters.size < MAX_COUNTERS) counters.set(key, {reason, kind, count});
+    if (counter) counter.count += weight;
+    else if (counters.size < MAX_COUNTERS) counters.set(key, {reason, kind, count: weight});
   }
 
   function wake(inMs: number): void {
@@ -102,7 +102,8 @@ export function createDelivery(transports: Transport[], state: () => Pick<Client
     flying.add(batch);
     try {
       if (!batch.attempt++) {
-        counters.forEach((counter) => batch.discarded.push(counter));
+        // A sum of weights may have a fraction, a count of the protocol has none.
+        counters.forEach((counter) => batch.discarded.push({...counter, count: counter.count >>> 0 || 1}));
         counters.clear();
       }
       // Single-page apps set the title after they changed the address. An `<img name="title">` takes its place in the document.
@@ -143,9 +144,9 @@ export function createDelivery(transports: Transport[], state: () => Pick<Client
       batch.discarded = [];
       remove(batch);
       // Last, because what answered may not have been a receiver.
-      rejected?.forEach(({index}) => discard('rejected', items[index]!.kind));
+      rejected?.forEach(({index}) => discard('rejected', items[index]!));
     } else {
-      items.forEach(({kind}) => discard(`http_${status}`, kind));
+      items.forEach((item) => discard(`http_${status}`, item));
       remove(batch);
     }
   }
@@ -154,7 +155,7 @@ export function createDelivery(transports: Transport[], state: () => Pick<Client
   function remove(batch: Batch): void {
     batches = batches.filter((other) => other !== batch);
     held -= size(batch.items);
-    batch.discarded.forEach(({reason, kind, count}) => discard(reason, kind, count));
+    batch.discarded.forEach(({reason, kind, count: weight}) => discard(reason, {kind, weight}));
   }
 
   function insert(batch: Batch): void {
@@ -178,9 +179,9 @@ export function createDelivery(transports: Transport[], state: () => Pick<Client
   function giveUp(errorsToo?: boolean): boolean {
     return batches.some((batch) => {
       const index = batch.items.findIndex(({kind}) => waits(batch) && (errorsToo || kind !== 'error'));
-      for (const {kind, bytes} of batch.items.splice(index, +(index >= 0))) {
-        held -= bytes;
-        discard('queue_overflow', kind);
+      for (const item of batch.items.splice(index, +(index >= 0))) {
+        held -= item.bytes;
+        discard('queue_overflow', item);
       }
       if (!batch.items.length) remove(batch);
       return index >= 0;
@@ -197,8 +198,8 @@ export function createDelivery(transports: Transport[], state: () => Pick<Client
   }
 
   return {
-    _add(json, kind, page) {
-      const item = {json, kind, bytes: Math.max(byteLength(json), MIN_EVENT_BYTES)};
+    _add(json, {kind, weight}, page) {
+      const item = {json, kind, weight, bytes: Math.max(byteLength(json), MIN_EVENT_BYTES)};
       open(page, item.bytes).items.push(item);
       held += item.bytes;
       bound();

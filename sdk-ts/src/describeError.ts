@@ -15,6 +15,9 @@ export interface ErrorDescription {
 /** UTF-16 units of a message or stack: together with those of all causes, less than what an event may have. */
 const MAX_TEXT = 4_000;
 const MAX_ERRORS = 10;
+/** Values and levels of what is no error but a whole store, as pages write to the console: there is no room for more in a message. */
+const MAX_VALUES = 100;
+const MAX_DEPTH = 3;
 
 /**
  * What can be said of a thrown value. Anything can be thrown, from any frame (so `instanceof` says little), with getters
@@ -31,11 +34,11 @@ export function describeError(thrown: unknown, fallback = 'Error', maxCauses = 5
           thrown instanceof Event
           ? `Event: ${thrown.type}`
           : typeof thrown === 'object'
-            ? JSON.stringify(plain(thrown))
+            ? JSON.stringify(plain(thrown, MAX_VALUES, MAX_DEPTH))
             : thrown,
     );
     if (name) description.name = String(name);
-    if (stack) description.stack = tidy(stack);
+    if (stack) description.stack = tidy(stack, true);
     if (maxCauses) {
       if (cause) {
         const {causes = [], ...direct} = describeError(cause, fallback, maxCauses - 1);
@@ -49,6 +52,6 @@ export function describeError(thrown: unknown, fallback = 'Error', maxCauses = 5
   return description;
 }
 
-function tidy(value: unknown): string {
-  return scrubUrl(text(value, MAX_TEXT));
+function tidy(value: unknown, isStack?: boolean): string {
+  return scrubUrl(text(value, MAX_TEXT), isStack);
 }

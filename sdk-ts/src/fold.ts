@@ -6,7 +6,7 @@ const MINUTE = 60_000;
 
 /**
  * Sends the first of events that say the same at once, and its repeats as one event, with their number as its weight: after a
- * minute, or when the page is hidden or gives way to another.
+ * minute, or when the page is hidden or gives way to another; with the time of the last one.
  */
 export function fold(client: Client, kind: Kind): void {
   const seen = new Map<string, NewEvent & {weight: number}>();
@@ -23,6 +23,7 @@ export function fold(client: Client, kind: Kind): void {
     const repeats = seen.get(key);
     if (repeats) {
       repeats.weight++;
+      repeats.time = time;
       return '';
     }
     if (!seen.size) setTimeout(flush, MINUTE);

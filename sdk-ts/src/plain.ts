@@ -11,16 +11,15 @@ const MAX_TEXT = 10_000;
 
 /**
  * A copy of any value that JSON can carry and the receiver will take. What cannot be read is empty; cycles, huge and deep values,
- * functions and lone surrogates are replaced by a text that says so. Objects of the host are read, never kept.
+ * functions and lone surrogates are replaced by a text that says so. Objects of the host are read, never kept. `left` values are copied,
+ * from `maxDepth` levels.
  */
-export function plain(value: unknown): unknown {
-  let left = MAX_VALUES;
-
+export function plain(value: unknown, left = MAX_VALUES, maxDepth = MAX_DEPTH): unknown {
   /** `read` may throw, as getters do; that takes only its own value along. */
   function copy(read: () => unknown, path: unknown[]): unknown {
     try {
       const source = read();
-      if (left-- < 1 || path.length > MAX_DEPTH) return '[truncated]';
+      if (left-- < 1 || path.length > maxDepth) return '[truncated]';
       if (typeof source === 'function') return '[function]';
       if (source == null || typeof source === 'boolean' || Number.isFinite(source)) return source;
       if (typeof source !== 'object' || source instanceof Error) return text(source, MAX_TEXT);

@@ -130,7 +130,7 @@ export function reactErrorHandlers(own: Partial<ReactErrorHandlers> = {}): React
 }
 
 function capture(error: unknown, componentStack: string | null | undefined, handled: boolean): void {
-  captureException(error, {mechanism: 'react', handled, data: {component_stack: scrubUrl(componentStack ?? '') || undefined}});
+  captureException(error, {mechanism: 'react', handled, data: {component_stack: scrubUrl(componentStack ?? '', true) || undefined}});
 }
 
 /** The client knows the error by then, so that it is not captured a second time. */

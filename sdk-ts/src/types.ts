@@ -83,9 +83,9 @@ export interface Page {
   readonly url: string;
   /** What pages are grouped by: what the option `route` or `startView` named it, else the path. */
   readonly route: string;
-  /** Address of the page before, within a single-page app too; replaced values as in `url`. Empty when there was none. */
+  /** Address of the page of another origin that led here, with replaced values as in `url`; empty when there was none. */
   readonly referrer: string;
-  /** Title of the document; read again at each send. */
+  /** Title of the document; read again at each send, and when another page view begins. */
   title: string;
   /** Sequence number of the next event; the receiver does not read it. */
   seq: number;
@@ -107,6 +107,14 @@ export interface Scope {
   readonly device?: Readonly<Record<string, string | undefined>> | undefined;
 }
 
+/** What was given up: an event, or as many of a kind. */
+export interface Lost {
+  /** `error` when left out. */
+  readonly kind?: Kind | undefined;
+  /** How many; 1 when left out. */
+  readonly weight?: number | undefined;
+}
+
 /** Events that were given up, for the receiver's statistics. */
 export interface Discarded {
   /** See the table of reasons in the README. */
@@ -121,8 +129,8 @@ export interface Batch {
   readonly id: string;
   readonly page: Page;
   readonly scope: Scope;
-  /** Serialized events, with their length in bytes as UTF-8. */
-  readonly items: {readonly json: string; readonly kind: string; readonly bytes: number}[];
+  /** Serialized events, with their length in bytes as UTF-8, and their weight if they stand for more than themselves. */
+  readonly items: {readonly json: string; readonly kind: string; readonly bytes: number; readonly weight?: number | undefined}[];
   /** How often it was handed to the network; any send but the first may find that it has already arrived. */
   attempt: number;
   /** What was given up before its first send; travels with it. */
@@ -145,8 +153,8 @@ export interface ExceptionHint {
 export interface Integration {
   /** By which the default integrations are told apart. */
   readonly name: string;
-  /** Starts watching; returns how to stop. An exception here disables this integration only. */
-  setup(client: Client): (() => void) | void;
+  /** Starts watching; returns how to stop. An exception here disables this integration only. `load` is the page view of the load, if that may be over. */
+  setup(client: Client, load?: Page): (() => void) | void;
 }
 
 /** What `start` takes. */
@@ -195,8 +203,8 @@ export interface Client {
   enqueue(event: MonitorEvent, page: Page): void;
   /** Where events wait and how they leave. */
   readonly _delivery: Delivery;
-  /** For integrations: counts events that were given up. */
-  discard(reason: string, kind?: string, count?: number): void;
+  /** For integrations: counts what was given up. */
+  discard(reason: string, lost: Lost): void;
   /** For integrations: the page view that is going on. */
   page: Page;
   /** For integrations: begins a new page view at the current address; the option `route` may name it otherwise than `route` here. */

@@ -1,4 +1,5 @@
 import {afterEach, describe, expect, test, vi} from 'vitest';
+import {startView} from '../src/api.js';
 import {clicks} from '../src/integrations/clicks.js';
 import {deadClicks} from '../src/integrations/deadClicks.js';
 import {declarative} from '../src/integrations/declarative.js';
@@ -23,12 +24,19 @@ describe('page views', () => {
     return set;
   };
 
-  test('the view of the load belongs to the first page, also when the address changes at once', async () => {
+  test.each<[string, () => void, string]>([
+    ['pushState', () => history.pushState(null, '', '/cart'), 'push'],
+    ['replaceState', () => history.replaceState(null, '', '/cart'), 'replace'],
+    ['startView', () => startView('/cart'), 'view'],
+  ])('the view of the load is the first, once and on the first page, also when the app goes on at once by %s', async (_, go, type) => {
     const set = scene({}, [pageViews()]);
-    history.pushState(null, '', '/cart');
+    go();
     await vi.advanceTimersByTimeAsync(1);
     await set.flush();
-    expect(views(set).sort()).toEqual([['load', '/'], ['push', '/cart']]);
+    expect(views(set)).toEqual([['load', '/'], [type, '/cart']]);
+    history.pushState(null, '', '/end');
+    await set.flush();
+    expect(views(set).slice(2)).toEqual([['push', '/end']]);
   });
 
   test('a load, then each change of the address, with a page of its own', async () => {
@@ -44,8 +52,39 @@ describe('page views', () => {
     ]);
     const ids = set.envelopes().map(({page}) => page.id);
     expect(new Set(ids).size).toBe(3);
-    expect(set.envelopes().map(({page}) => page.referrer)).toEqual(['', `${location.origin}/`, `${location.origin}/cart?x=1`]);
     expect(set.envelopes()[1]!.events.map(({name}) => name)).toEqual(['page_view', 'in cart']);
+  });
+
+  test.each([
+    ['https://search.example/?q=shoes&token=abc', 'https://search.example/?q=shoes&token=[scrubbed]'],
+    [`${location.origin}.evil.example/`, `${location.origin}.evil.example/`],
+    [`${location.origin}/before`, ''],
+    [`${location.origin}/`, ''],
+    ['', ''],
+  ])('who comes from %j comes from %j; who goes on within the site comes from nowhere', async (referrer, sent) => {
+    vi.spyOn(document, 'referrer', 'get').mockReturnValue(referrer);
+    const set = await loaded();
+    history.pushState(null, '', '/cart');
+    history.replaceState(null, '', '/checkout');
+    startView('step 2');
+    await set.flush();
+    expect(set.envelopes().map(({page}) => [page.route, page.referrer])).toEqual([['/', sent], ['/cart', ''], ['/checkout', ''], ['step 2', '']]);
+  });
+
+  test('an image that is named after the referrer does no harm', () => {
+    vi.spyOn(document, 'referrer', 'get').mockReturnValue(document.createElement('img') as unknown as string);
+    expect(scene({}, [pageViews()]).client.page.referrer).toBe(String(document.referrer));
+  });
+
+  test('a short view has the title that it had at its end, not that of the view before', async () => {
+    document.title = 'Shop';
+    const set = await loaded();
+    history.pushState(null, '', '/cart');
+    document.title = 'Cart';
+    history.pushState(null, '', '/checkout');
+    document.title = 'Checkout';
+    await set.flush();
+    expect(set.envelopes().map(({page}) => [page.route, page.title])).toEqual([['/', 'Shop'], ['/cart', 'Cart'], ['/checkout', 'Checkout']]);
   });
 
   test('replaceState on the same path and pushState to the same address are no views', async () => {

@@ -124,7 +124,7 @@ test('a visitor who agrees after a refusal is somebody new', async () => {
 
 test('of a visitor who has not agreed not even losses are told', async () => {
   const {network} = page(true);
-  current._client!.discard('sdk_error');
+  current._client!.discard('sdk_error', {});
   void flush(100);
   await pass(6_000);
   hide();

@@ -39,10 +39,21 @@ test('one that fails does not take the others along, and is counted', async () =
     deferred('fine', () => named('fine', started)),
   ]);
   await vi.advanceTimersByTimeAsync(0);
-  expect(started).toHaveBeenCalledWith(set.client);
+  expect(started).toHaveBeenCalledWith(set.client, set.client.page);
   set.client.capture({kind: 'track'});
   await set.flush();
   expect(set.envelopes()[0]!.discarded).toEqual([{reason: 'sdk_error', kind: 'error', count: 1}]);
+});
+
+test('what is deferred is told of the page that was loaded, although the app has gone on at once', async () => {
+  const deferred = deferring();
+  const started = vi.fn();
+  const {client} = scene({}, [deferred('late', () => named('late', started))]);
+  const loaded = client.page;
+  client.startPage('');
+  await vi.advanceTimersByTimeAsync(0);
+  expect(started).toHaveBeenCalledWith(client, loaded);
+  expect(client.page).not.toBe(loaded);
 });
 
 test('what is closed before it has started never starts; what has started is stopped', async () => {

@@ -295,11 +295,11 @@ describe('after a failure', () => {
 describe('the counts of discarded events', () => {
   test('go along with one batch, and again when that is sent again', async () => {
     const {client, network, envelopes, flush} = scene();
-    client.discard('queue_overflow', 'vital', 3);
+    client.discard('queue_overflow', {kind: 'vital', weight: 3});
     network.mockResolvedValueOnce(status(503));
     track('a');
     await flush();
-    client.discard('queue_overflow', 'vital', 2);
+    client.discard('queue_overflow', {kind: 'vital', weight: 2});
     await vi.advanceTimersByTimeAsync(1000);
     track('b');
     await flush();
@@ -310,9 +310,38 @@ describe('the counts of discarded events', () => {
     ]);
   });
 
+  test.each([
+    ['rejected', () => new Response('{"rejected":[{"index":0}]}', {status: 202})],
+    ['http_400', () => status(400)],
+  ])('are of what an event stands for: %s', async (reason, answer) => {
+    const {client, network, envelopes, flush} = scene();
+    network.mockResolvedValueOnce(answer());
+    client.capture({kind: 'track', weight: 500});
+    await flush();
+    track('next');
+    await flush();
+    expect(envelopes()[1]!.discarded).toEqual([{reason, kind: 'track', count: 500}]);
+  });
+
+  test('are of what an event stands for: queue_overflow', async () => {
+    const {client, envelopes, flush} = scene();
+    client.capture({kind: 'track', weight: 500});
+    for (let i = 0; i < 1_000; i++) captureMessage('more');
+    await flush();
+    expect(envelopes()[0]!.discarded).toEqual([{reason: 'queue_overflow', kind: 'track', count: 500}]);
+  });
+
+  test('are whole numbers, as the receiver wants them, whatever events weigh', async () => {
+    const {client, envelopes, flush} = scene({beforeSend: () => null});
+    for (const weight of [10 / 3, 10 / 3, 10 / 3 + 0.1]) client.capture({kind: 'a', weight});
+    for (const [kind, weight] of Object.entries({b: NaN, c: Infinity, d: 0.2, e: '7', f: null})) client.capture({kind, weight: weight as number});
+    await flush();
+    expect(envelopes()[0]!.discarded!.map(({kind, count}) => [kind, count])).toEqual([['a', 10], ['b', 1], ['c', 1], ['d', 1], ['e', 7], ['f', 1]]);
+  });
+
   test('are told when the page is left even when there is no event to tell them with', () => {
     const {client, envelopes} = scene();
-    client.discard('queue_overflow', 'vital', 3);
+    client.discard('queue_overflow', {kind: 'vital', weight: 3});
     hide();
     expect(envelopes()).toMatchObject([{events: [], discarded: [{reason: 'queue_overflow', kind: 'vital', count: 3}]}]);
   });
@@ -404,7 +433,7 @@ describe('flush and close', () => {
 test('a pause lasts: nothing is sent when the network is back or the page is left', async () => {
   const {client, network, events} = scene();
   track('waits');
-  client.discard('queue_overflow', 'vital');
+  client.discard('queue_overflow', {kind: 'vital'});
   pause();
   track('not seen');
   dispatchEvent(new Event('online'));
@@ -419,7 +448,7 @@ test('a pause lasts: nothing is sent when the network is back or the page is lef
 
 test('closing tells what was given up', async () => {
   const {client, envelopes} = scene();
-  client.discard('queue_overflow', 'vital');
+  client.discard('queue_overflow', {kind: 'vital'});
   void client.close();
   await vi.advanceTimersByTimeAsync(100);
   expect(envelopes()).toMatchObject([{events: [], discarded: [{reason: 'queue_overflow'}]}]);

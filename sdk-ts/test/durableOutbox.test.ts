@@ -197,6 +197,7 @@ describe('what a page could not send', () => {
     const first = visit();
     await first.pass(100);
     track(first, 'old');
+    first.client.capture({kind: 'error', name: 'folded', weight: 500});
     hide();
     await first.pass(10);
     first.die();
@@ -206,7 +207,7 @@ describe('what a page could not send', () => {
     track(next, 'new');
     await next.pass(8_000);
     expect(names(next)).toEqual(['new']);
-    expect(next.envelopes()[0]!.discarded).toEqual([{reason: 'expired', kind: 'track', count: 1}]);
+    expect(next.envelopes()[0]!.discarded).toEqual([{reason: 'expired', kind: 'track', count: 1}, {reason: 'expired', kind: 'error', count: 500}]);
     expect(await stored()).toEqual([]);
   });
 

@@ -230,6 +230,19 @@ describe('errors', () => {
     expect([total(set), discarded(set)]).toEqual([251, []]);
   });
 
+  test('repeats are dated at the last of them', async () => {
+    const set = scene({}, [errors()]);
+    const error = new Error('loop');
+    const began = Date.now();
+    for (let i = 0; i < 4; i++) {
+      reject(error);
+      await vi.advanceTimersByTimeAsync(5_000);
+    }
+    await vi.advanceTimersByTimeAsync(60_000);
+    await set.flush();
+    expect(set.events().map(({time, weight = 1}) => [time - began, weight])).toEqual([[0, 1], [15_000, 3]]);
+  });
+
   test('after a minute the next one is sent at once again, and each is counted once', async () => {
     const set = scene({}, [errors()]);
     const error = new Error('loop');
@@ -423,6 +436,20 @@ describe('console', () => {
       ['console', 'error', 'checkout failed: TypeError: no price'],
     ]);
     expect(events()).toHaveLength(2);
+  });
+
+  test('of a whole store no more is read than there is room for', async () => {
+    const {events, flush} = page([consoleCapture()]);
+    let read = 0;
+    const store = Array.from({length: 50}, (_, id) => ({id, details: {deep: {deeper: {deepest: 'unseen'}}}, get name() {
+      read++;
+      return `item ${id}`;
+    }}));
+    console.error('state', store);
+    await flush();
+    expect(read).toBeLessThan(30);
+    expect(events()[0]!.data.message).toContain('state {"0":{"id":0,"details":{"deep":{"deeper":"[truncated]"}},"name":"item 0"},"1":{"id":1,');
+    expect(events()[0]!.data.message).toMatch(/"49":"\[truncated\]"}$/);
   });
 
   test('other levels on request, and no breadcrumbs', async () => {

@@ -134,6 +134,29 @@ test('the listeners of the loader are gone afterwards, and addEventListener is a
   expect(window.addEventListener).toBe(native);
 });
 
+test('what integrations listen to elsewhere stays there, gets nothing from before, and can be taken back', async () => {
+  // In browsers all targets share one method.
+  const ofWindow = window.addEventListener;
+  window.addEventListener = function (this: unknown, ...args: any): void {
+    (this === document ? document.addEventListener : ofWindow).apply(this as any, args);
+  };
+  const kit = load();
+  fail();
+  const saw = vi.fn();
+  await arrive(kit, () => {
+    for (const type of ['visibilitychange', 'error']) window.addEventListener.call(document, type, saw);
+  });
+  window.addEventListener = ofWindow;
+  expect(saw).not.toHaveBeenCalled();
+  const leaving = new Event('visibilitychange', {bubbles: true});
+  document.addEventListener('visibilitychange', () => saw('later'), {once: true});
+  document.dispatchEvent(leaving);
+  expect(saw.mock.calls).toEqual([[leaving], ['later']]);
+  for (const type of ['visibilitychange', 'error']) document.removeEventListener(type, saw);
+  document.dispatchEvent(leaving);
+  expect(saw).toHaveBeenCalledTimes(2);
+});
+
 test('an init of the page wins over the options of the snippet', async () => {
   const kit = load();
   kit['track']!('early');

@@ -75,7 +75,14 @@ describe('scrubUrl', () => {
     ['/?token', '/?token'],
     ['/?next=/reset?token=abc&step=2', '/?next=/reset?token=[scrubbed]&step=2'],
     ['/login?back=https://host/cb?code=1#id_token=2', '/login?back=https://host/cb?code=[scrubbed]#id_token=[scrubbed]'],
-    ['/?at=10:20:30:40&token=a:1:2:3', '/?at=10:20:30:40&token=[scrubbed]:2:3'],
+    ['/?at=10:20:30:40&token=a:1:2:3', '/?at=10:20:30:40&token=[scrubbed]'],
+    ['/?auth=joe:4711', '/?auth=[scrubbed]'],
+    ['/?password=a)b-secret&step=2', '/?password=[scrubbed]&step=2'],
+    ['/?password=a)', '/?password=[scrubbed])'],
+    ['/?password=p;secret6', '/?password=[scrubbed]'],
+    ['/?password=p;secret6;step=2', '/?password=[scrubbed];step=2'],
+    ['/?password=why?because&step=2', '/?password=[scrubbed]&step=2'],
+    ['see (/reset?token=a)b), then (/reset?token=c) or /reset?token=d, as ever', 'see (/reset?token=[scrubbed]), then (/reset?token=[scrubbed]) or /reset?token=[scrubbed], as ever'],
     ['not a url', 'not a url'],
   ])('%s leaves the browser as %s', (url, expected) => {
     expect(scrubUrl(url)).toBe(expected);
@@ -84,13 +91,20 @@ describe('scrubUrl', () => {
 
 describe('scrubUrl of a text', () => {
   test('scrubs the addresses in a stack and keeps lines and columns', () => {
-    expect(scrubUrl('TypeError: x\n    at f (https://u:p@host/a.js?token=abc:12:7)\n    at https://host/?key=v:3:4\ng@https://host/b.js:1:2')).toBe(
+    expect(scrubUrl('TypeError: x\n    at f (https://u:p@host/a.js?token=abc:12:7)\n    at https://host/?key=v:3:4\ng@https://host/b.js:1:2', true)).toBe(
       'TypeError: x\n    at f (https://host/a.js?token=[scrubbed]:12:7)\n    at https://host/?key=[scrubbed]:3:4\ng@https://host/b.js:1:2',
     );
   });
 });
 
-test.each(['/', '//x', '?a', '?a=', ':1', '?token=:1', '&', '@', ' ', '\u2028'])('scrubUrl takes no longer than an address is long: %j', (part) => {
+test.each([
+  ['at eval (eval at f (https://host/a.js?token=abc:12:7), <anonymous>:1:1)', 'at eval (eval at f (https://host/a.js?token=[scrubbed]:12:7), <anonymous>:1:1)'],
+  ['f@https://host/a.js?token=a)b:12:7\n', 'f@https://host/a.js?token=[scrubbed]:12:7\n'],
+  ['f@https://host/a.js?token=abc line 3 > eval:1:1', 'f@https://host/a.js?token=[scrubbed] line 3 > eval:1:1'],
+  ['Error: /?auth=joe:4711\n    at https://host/a.js?auth=joe:4711:12:7', 'Error: /?auth=[scrubbed]\n    at https://host/a.js?auth=[scrubbed]:12:7'],
+])('of %j in a stack the position stays', (stack, expected) => expect(scrubUrl(stack, true)).toBe(expected));
+
+test.each(['/', '//x', '?a', '?a=', ':1', '?token=:1', '?token=:1:1)', ')', ';', ';a', '?', '),', '&', '@', ' ', '\u2028'])('scrubUrl takes no longer than an address is long: %j', (part) => {
   const began = performance.now();
   scrubUrl(`//host/?a=${part.repeat(200_000 / part.length)}x`);
   expect(performance.now() - began).toBeLessThan(1_000);

@@ -57,7 +57,7 @@ interface Watched {
 }
 
 /** Runs one integration in a client that remembers what it captures. */
-function watch(integration: Integration): Watched {
+function watch(integration: Integration, load?: Page): Watched {
   const captured: Watched['captured'] = [];
   const leave: ((hidden: boolean) => void)[] = [];
   const client = {
@@ -68,7 +68,7 @@ function watch(integration: Integration): Watched {
     listen: (target: EventTarget, type: string, listener: EventListener) => target.addEventListener(type, listener),
     onLeave: (callback: (hidden: boolean) => void) => void leave.push(callback),
   };
-  const stop = integration.setup(client as unknown as Client);
+  const stop = integration.setup(client as unknown as Client, load);
   return {
     captured,
     hide: () => leave.forEach((callback) => callback(true)),
@@ -142,6 +142,14 @@ describe('blocking time and time to interactive', () => {
     ]);
     expect(captured).toHaveLength(2);
     expect(observers[0]!.types).toEqual([]);
+  });
+
+  test.each<[string, () => Integration]>([['blocking time', blockingTime], ['navigation timing', navigationTiming]])('%s that starts late belongs to the page that was loaded', (_name, make) => {
+    const {captured} = watch(make(), {id: 'loaded'} as Page);
+    paint(100);
+    vi.advanceTimersByTime(36_000);
+    expect(captured.length).toBeGreaterThan(0);
+    for (const {page} of captured) expect(page).toBe('loaded');
   });
 
   test('what the browser has not told of yet is no quiet', () => {

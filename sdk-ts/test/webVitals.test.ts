@@ -1,5 +1,6 @@
 import {afterEach, beforeEach, expect, test, vi} from 'vitest';
 import {attribution as explainer} from '../src/attribution.js';
+import {deferring} from '../src/deferring.js';
 import {pageViews} from '../src/integrations/pageViews.js';
 import {webVitals} from '../src/integrations/webVitals.js';
 import {hide, scene, tearDown} from './scene.js';
@@ -65,6 +66,18 @@ test('what web-vitals writes into its object after the report does not change it
   metric.value = -1;
   hide();
   expect(events()).toMatchObject([{value: 100}]);
+});
+
+test('an app that goes on before the vitals are watched does not take those of the load along', async () => {
+  const {client, envelopes} = scene({}, [pageViews(), deferring()('webVitals', webVitals)]);
+  const loaded = client.page.id;
+  history.replaceState(null, '', '/login');
+  await vi.advanceTimersByTimeAsync(1);
+  report('TTFB', 10);
+  report('LCP', 100);
+  hide();
+  const pages = envelopes().flatMap(({page, events}) => events.filter(({kind}) => kind === 'vital').map(({name}) => [name, page.id, page.route]));
+  expect(pages).toEqual([['TTFB', loaded, '/'], ['LCP', loaded, '/']]);
 });
 
 test('all belong to the page that was loaded, until a restore begins another', () => {

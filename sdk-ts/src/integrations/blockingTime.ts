@@ -17,9 +17,8 @@ const MAX_SPANS = 1_000;
 export function blockingTime(): Integration {
   return {
     name: 'blockingTime',
-    setup(client) {
+    setup(client, page = client.page) {
       if (wasHidden()) return;
-      const {page} = client;
       const spans: Span[] = [];
       const observation = observe(
         client,

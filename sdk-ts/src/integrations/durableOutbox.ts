@@ -81,7 +81,7 @@ export function durableOutbox(): Integration {
             const {id, scope, items, discarded} = batch;
             const intact = scope && discarded.every(({count}) => count > 0) && items.every(({bytes}) => bytes > 0);
             if (intact && minute - parseInt(id.slice(0, 12), 16) / MINUTE < MAX_AGE) _adopt({...batch, attempt: batch.attempt || 1});
-            else items.forEach(({kind}) => client.discard('expired', kind));
+            else items.forEach((item) => client.discard('expired', item));
           }
         }
       });

@@ -10,8 +10,7 @@ import {wasHidden} from '../wasHidden.js';
 export function navigationTiming(): Integration {
   return {
     name: 'navigationTiming',
-    setup(client) {
-      const {page} = client;
+    setup(client, page = client.page) {
       const capture = client.guard(() => {
         const {entry, start, type} = navigation();
         const connected = entry.secureConnectionStart || entry.connectEnd;

@@ -11,6 +11,8 @@ export function pageViews(): Integration {
     name: 'pageViews',
     setup(client) {
       let address = location.href;
+      /** Until its view is captured. */
+      let first: Page | void;
 
       const view = client.guard((type: string, page: Page) => {
         client.capture({kind: 'page_view', attributes: {navigation_type: type}}, page);
@@ -21,8 +23,11 @@ export function pageViews(): Integration {
         const from = address;
         const ignored = type === 'replace' ? /\/?([?#].*)?$/ : '';
         address = location.href;
-        if (address.replace(ignored, '') !== from.replace(ignored, '')) view(type, client.startPage(from));
+        if (address.replace(ignored, '') !== from.replace(ignored, '')) view(type, client.startPage(''));
       });
+      const load = (): void => {
+        first = first && view('load', first);
+      };
       const undo = ['push', 'replace'].map((type) =>
         patch(history as any, type + 'State', (original) => function (...args) {
           const result: unknown = original.apply(this, args);
@@ -33,12 +38,17 @@ export function pageViews(): Integration {
       // Also for a step within the page.
       client.listen(window, 'popstate', () => moved('pop'));
       client.listen(window, 'pageshow', ({persisted}: PageTransitionEvent) => {
-        if (persisted) view('bfcache', client.startPage(document.referrer));
+        if (persisted) view('bfcache', client.startPage(`${document.referrer}`));
       });
       // The first page already exists: events before its view must belong to it. One that is never shown was never viewed.
       if ((document as {prerendering?: boolean}).prerendering) client.listen(document, 'prerenderingchange', () => view('prerender', client.page));
       // Later, because the first event of a page reads the storage, which takes some milliseconds of its start.
-      else setTimeout(view, 0, 'load', client.page);
+      else {
+        first = client.page;
+        setTimeout(load);
+        // An app may go on at once, for instance to its login.
+        client.onLeave((hidden) => hidden || load());
+      }
       return () => undo.forEach((stop) => stop());
     },
   };

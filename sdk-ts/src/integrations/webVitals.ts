@@ -27,13 +27,12 @@ type Report = NewEvent & {readonly data: {readonly delta: number}};
 export function webVitals({attribution, softNavigations}: WebVitalsOptions = {}): Integration {
   return {
     name: 'webVitals',
-    setup(client) {
+    setup(client, page = client.page) {
       const explain = attribution?.();
       /** The latest of each metric that is not captured yet, by its id. */
       const pending = new Map<string, [event: Report, page: Page]>();
-      /** What began last: the load (at 0), a soft navigation, or a restore from the back/forward cache, in ms since the load. */
+      /** When `page` began: with the load (at 0), a soft navigation, or a restore from the back/forward cache, in ms since the load. */
       let start = 0;
-      let page = client.page;
       let hidden = wasHidden();
       /** The last interaction of a page view becomes known when the next one has begun. */
       let before = page;

@@ -23,11 +23,14 @@ interface LoaderPage {
   /** How the script is answered; after a second by default. */
   script?: (body: string) => Route;
   csp?: string;
+  /** An earlier visit of the same visitor, whose events are counted together with those of this one. */
+  after?: Visit;
 }
 
 /** A page with the snippet in its head. Its scripts have a nonce, for policies that ask for one. */
-async function visit({options = '', early = '', script = (body) => ({body, delay: 1_000}), csp}: LoaderPage): Promise<Visit> {
-  const release = `loader-${Date.now().toString(36)}-${++visits}`;
+async function visit({options = '', early = '', script = (body) => ({body, delay: 1_000}), csp, after}: LoaderPage): Promise<Visit> {
+  const release = after?.release ?? `loader-${Date.now().toString(36)}-${visits + 1}`;
+  visits++;
   const src = `/sdk/monitor-${visits}.js`;
   const kit = await scene.bundle("import * as kit from '../../src/script.js';\nglobalThis.MonitorKit = kit;", release);
   scene.routes[src] = script(kit);
@@ -37,6 +40,7 @@ async function visit({options = '', early = '', script = (body) => ({body, delay
   });`;
   return scene.visit({
     release,
+    ...(after && {context: after.context}),
     head: `<script nonce="abc">${snippet}</script><script nonce="abc">${early}</script>`,
     headers: csp ? {'content-security-policy': `${csp}; connect-src *`} : {},
   });
@@ -105,6 +109,19 @@ test('what happens before the script arrives is stored once, in its order, with 
   // All of it long before the SDK was there.
   expect(times['arrived']! - events[5]!.time).toBeGreaterThan(300);
   expect(page.problems).toEqual(['TypeError: rejected', 'TypeError: thrown', 'TypeError: later']);
+});
+
+test('what is captured on leaving is kept when nothing reaches the receiver', async () => {
+  const options = "integrations: (all) => all.filter(({name}) => ['durableOutbox', 'timeOnPage'].includes(name))";
+  const first = await visit({options});
+  await arrived(first);
+  await first.page.waitForTimeout(1_500);
+  scene.faults.answer(503);
+  await first.leave();
+  scene.faults.heal();
+  const next = await visit({options, after: first});
+  await arrived(next);
+  expect(await scene.events(first, {count: 1})).toMatchObject([{kind: 'time_on_page'}]);
 });
 
 test('an init of the page before the script arrives is the one that counts', async () => {

@@ -97,6 +97,22 @@ test('the vitals of a load are those of the browser, to a millisecond', async ()
   expect(visit.problems).toEqual([]);
 });
 
+test('an app that goes on to its login at once has the load, and what is measured of it, on the page that was loaded', async () => {
+  const visit = await scene.visit({
+    script: "import {init} from '../../src/init.js';\ninit({dsn: MONITOR_DSN, release: RELEASE});\nhistory.replaceState(null, '', '/login');",
+    path: '/members',
+    body: '<p>Members</p>',
+  });
+  await visit.page.waitForTimeout(500);
+  await visit.leave();
+  const events = await scene.events(visit, {count: 7});
+  const of = (kind: string): unknown[] => events.filter((event) => event.kind === kind).map(({name, route, attributes}) => [name, route, attributes['navigation_type']]);
+  expect(of('page_view')).toEqual([['page_view', '/members', 'load'], ['page_view', '/login', 'replace']]);
+  expect(of('navigation')).toEqual([['navigation', '/members', 'navigate']]);
+  expect(of('vital')).toEqual(expect.arrayContaining(['TTFB', 'FCP', 'LCP'].map((name) => [name, '/members', 'navigate'])));
+  expect(visit.problems).toEqual([]);
+});
+
 test('a page that is loaded in a tab behind has neither paints nor CLS, also when it is shown later', async () => {
   const visit = await scene.visit({
     context: await scene.desktop(),
