@@ -145,8 +145,8 @@ impl Connection {
         Ok(client.with_setting("insert_distributed_sync", "1"))
     }
 
-    /// A client for questions. It cannot write, and the server ends what grows too expensive.
-    pub(crate) async fn reader(&self, settings: Settings) -> Result<Client> {
+    /// A client for a question, so many of which are asked at once. It cannot write, and the server ends what grows too expensive.
+    pub(crate) async fn reader(&self, settings: Settings, at_once: usize) -> Result<Client> {
         // A read-only user may not set anything: its limits are part of its profile.
         if let Some(reader) = &self.reader {
             return self.at_endpoint(reader).await;
@@ -169,7 +169,15 @@ impl Connection {
             ("compile_aggregate_expressions", 0),
             ("compile_sort_description", 0),
         ];
-        let client = self.at_endpoint(&self.writer).await?;
+        let mut client = self.at_endpoint(&self.writer).await?;
+        // Questions of one page come together. On one machine each thread more of one is a thread less of the others, and threads that
+        // wait for each other cost CPU.
+        if let Endpoint::Embedded(_) = self.endpoint
+            && at_once > 1
+        {
+            let threads = std::thread::available_parallelism().map_or(1, usize::from) / at_once;
+            client = client.with_setting("max_threads", threads.max(1).to_string());
+        }
         Ok(settings.iter().copied().chain(limits).fold(client, |client, (name, value)| client.with_setting(name, value.to_string())))
     }
 
@@ -228,17 +236,19 @@ mod tests {
 
     #[tokio::test]
     async fn questions_are_read_only_and_limited() {
-        let reader = connection(Options::default()).reader(&[("max_threads", 1)]).await.unwrap();
+        let reader = connection(Options::default()).reader(&[("max_threads", 1)], 1).await.unwrap();
         let settings = ["readonly", "max_execution_time", "max_rows_to_read", "max_result_bytes", "use_query_cache", "max_threads"];
         assert_eq!(settings.map(|name| reader.get_setting(name).unwrap()), ["1", "30", "2000000000", "67108864", "0", "1"]);
         let writer = connection(Options::default()).writer().await.unwrap();
         assert_eq!((writer.get_setting("readonly"), writer.get_setting("max_execution_time")), (None, Some("30")));
+        // A server of its own divides its threads as its operator says.
+        assert_eq!(connection(Options::default()).reader(&[], 8).await.unwrap().get_setting("max_threads"), None);
     }
 
     #[tokio::test]
     async fn a_reader_of_its_own_sets_nothing() {
         let options = Options { reader: Some(("reader".into(), crate::config::Secret::new("x"))), ..Options::default() };
-        let reader = connection(options).reader(&[("max_threads", 1)]).await.unwrap();
+        let reader = connection(options).reader(&[("max_threads", 1)], 1).await.unwrap();
         assert!(
             ["readonly", "max_execution_time", "max_rows_to_read", "max_threads"].iter().all(|name| reader.get_setting(name).is_none())
         );

@@ -30,7 +30,10 @@ mod trust;
 mod values;
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -68,12 +71,33 @@ pub struct ClickHouseStore {
     connection: Arc<Connection>,
     schema: Arc<Schema>,
     knowledge: Arc<Knowledge>,
+    /// Questions that the server is answering.
+    asked: AtomicUsize,
+}
+
+/// A question that the server is answering.
+struct Asked<'a> {
+    all: &'a AtomicUsize,
+    /// Their number when it was asked, itself included.
+    at_once: usize,
+}
+
+impl Asked<'_> {
+    fn new(all: &AtomicUsize) -> Asked<'_> {
+        Asked { all, at_once: all.fetch_add(1, Ordering::Relaxed) + 1 }
+    }
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        self.all.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl ClickHouseStore {
     pub(crate) fn new(connection: Arc<Connection>, schema: Arc<Schema>) -> ClickHouseStore {
         let knowledge = Knowledge::new(Arc::clone(&connection));
-        ClickHouseStore { connection, schema, knowledge }
+        ClickHouseStore { connection, schema, knowledge, asked: AtomicUsize::new(0) }
     }
 
     /// What is known of the tables.
@@ -94,7 +118,8 @@ impl ClickHouseStore {
     async fn ask_with<Row: serde::de::DeserializeOwned>(&self, sql: &Sql, settings: Settings) -> Result<Answer<Row>, QueryError> {
         let answer = async {
             self.schema.ensure().await?;
-            self.connection.ask(&self.connection.reader(settings).await?, sql).await
+            let asked = Asked::new(&self.asked);
+            self.connection.ask(&self.connection.reader(settings, asked.at_once).await?, sql).await
         };
         answer.await.map_err(|error| self.judge(error))
     }
