@@ -60,6 +60,8 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { version: 30, name: "rollup_clients_until", sql: include_str!("migrations/0030_rollup_clients_until.sql") },
     Migration { version: 31, name: "rollup_targets_until", sql: include_str!("migrations/0031_rollup_targets_until.sql") },
     Migration { version: 32, name: "rollup_issues_until", sql: include_str!("migrations/0032_rollup_issues_until.sql") },
+    Migration { version: 33, name: "rollup_sessions_users", sql: include_str!("migrations/0033_rollup_sessions_users.sql") },
+    Migration { version: 34, name: "rollup_month_sessions_users", sql: include_str!("migrations/0034_rollup_month_sessions_users.sql") },
 ];
 
 const RECORD: &str = "CREATE TABLE IF NOT EXISTS schema_migrations

@@ -214,14 +214,16 @@ fn select(scope: &Scope, query: &SessionQuery, range: Range<i64>, cover: &Cover)
     Ok(sql)
 }
 
-/// Whether a row of the rollup tells if one of its events meets all filters. It has several routes, kinds and issues; of conditions on two of
+/// Whether a row of the rollup tells if one of its events meets all filters. It has several routes, kinds, issues and users; of conditions on two of
 /// these it cannot tell whether one event meets both.
 fn held(filters: &[Filter]) -> bool {
-    use Field::{Browser, Connection, Country, Device, Environment, Fingerprint, Kind, Language, Os, Release, Route, Session, Visitor};
-    let lists = [Route, Kind, Fingerprint].into_iter().filter(|field| filters.iter().any(|filter| filter.field == *field)).count();
+    use Field::{
+        Browser, Connection, Country, Device, Environment, Fingerprint, Kind, Language, Os, Release, Route, Session, User, Visitor,
+    };
+    let lists = [Route, Kind, Fingerprint, User].into_iter().filter(|field| filters.iter().any(|filter| filter.field == *field)).count();
     let single = |filter: &Filter| match filter.field {
-        Browser | Os | Device | Country | Connection | Language | Release | Environment | Session | Visitor | Route | Kind => true,
-        // Events without an issue are not in the list of issues. Of users a row has the last one only.
+        Browser | Os | Device | Country | Connection | Language | Release | Environment | Session | Visitor | Route | Kind | User => true,
+        // Events without an issue are not in the list of issues.
         Fingerprint => filter.op == Op::In && !filter.values.iter().any(String::is_empty),
         _ => false,
     };
@@ -230,7 +232,7 @@ fn held(filters: &[Filter]) -> bool {
 
 /// Whether the last event of a row is all that the list asks of it: then the row may begin before the range.
 fn tells_last(query: &SessionQuery) -> bool {
-    let changes = |filter: &Filter| matches!(filter.field, Field::Route | Field::Kind | Field::Fingerprint);
+    let changes = |filter: &Filter| matches!(filter.field, Field::Route | Field::Kind | Field::Fingerprint | Field::User);
     query.order == SessionOrder::Newest && held(&query.filters) && !query.filters.iter().any(changes)
 }
 
@@ -262,11 +264,15 @@ fn conditions<'a>(sql: &mut Sql, filters: impl Iterator<Item = &'a Filter>) -> R
 
 /// ` AND …` for a row of the rollup, with an event that meets all.
 fn rolled_conditions(sql: &mut Sql, filters: &[Filter]) -> Result<(), QueryError> {
-    conditions(sql, filters.iter().filter(|filter| !matches!(filter.field, Field::Route | Field::Kind | Field::Fingerprint)))?;
+    conditions(
+        sql,
+        filters.iter().filter(|filter| !matches!(filter.field, Field::Route | Field::Kind | Field::Fingerprint | Field::User)),
+    )?;
     for (field, each, of) in [
         (Field::Route, " AND arrayExists(route -> 1", ", routes)"),
         (Field::Kind, " AND arrayExists(kind -> 1", ", kinds)"),
         (Field::Fingerprint, " AND arrayExists(fingerprint -> 1", ", fingerprints)"),
+        (Field::User, " AND arrayExists(user -> 1", ", users)"),
     ] {
         let mut of_field = filters.iter().filter(|filter| filter.field == field).peekable();
         if of_field.peek().is_some() {
@@ -473,7 +479,8 @@ mod tests {
         assert!(held(&[is(Field::Fingerprint, "x"), is(Field::Browser, "x")]));
         assert!(!held(&[is(Field::Fingerprint, "x"), is(Field::Kind, "x")]));
         assert!(!held(&[Filter { op: Op::NotIn, ..is(Field::Fingerprint, "x") }]));
-        assert!(!held(&[is(Field::User, "x")]));
+        assert!(held(&[is(Field::User, "")]));
+        assert!(!held(&[is(Field::User, "x"), is(Field::Route, "x")]));
         assert!(!held(&[is(Field::Attribute("plan".into()), "x")]));
     }
 }

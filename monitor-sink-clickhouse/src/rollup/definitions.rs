@@ -6,7 +6,7 @@ use super::bucket;
 use crate::sql::{Sql, Value};
 
 /// Version of everything in this file. Days that were built from another one are built again by a newer program.
-pub(crate) const DEFINITION: u16 = 5;
+pub(crate) const DEFINITION: u16 = 6;
 
 /// The kinds of events that `rollup_targets` holds: what they were about tells them apart, and there are few of it.
 pub(crate) static TARGETED: [Kind; 6] = [Kind::Request, Kind::Resource, Kind::Click, Kind::RageClick, Kind::DeadClick, Kind::FormSubmit];
@@ -244,7 +244,8 @@ const SESSIONS: &str = ") AS day, user_hash, session, any(visitor), argMaxIf(use
     sumIf(weight, kind = 'rage_click'), sumIf(weight, failure != ''), \
     if(views > 0, argMinIf(route, (time, seq), kind = 'page_view'), argMin(route, (time, seq))), \
     if(views > 0, argMaxIf(route, (time, seq), kind = 'page_view'), argMax(route, (time, seq))), \
-    arraySort(groupUniqArray(route)), arraySort(groupUniqArray(kind)), arraySort(groupUniqArrayIf(fingerprint, fingerprint != ''))";
+    arraySort(groupUniqArray(route)), arraySort(groupUniqArray(kind)), arraySort(groupUniqArrayIf(fingerprint, fingerprint != '')), \
+    arraySort(groupUniqArray(user))";
 
 /// Splits and measures that hours, routes, clients and targets have in common.
 fn measures(sql: &mut Sql) {

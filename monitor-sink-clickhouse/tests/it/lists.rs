@@ -56,7 +56,12 @@ fn some_requests(sessions: usize) -> Vec<Envelope> {
             origin.project = if pick(n, 11, 4) == 0 { "bank" } else { "shop" }.into();
             origin.session = if n % 40 == 0 { String::new() } else { format!("s{n}") };
             origin.visitor = if changes == 1 && !late { String::new() } else { format!("v{}", pick(n, 12, 60)) };
-            origin.user = if changes == 2 && late { format!("u{}", pick(n, 13, 5)) } else { String::new() };
+            // Somebody logs in, or goes on as somebody else.
+            origin.user = match changes {
+                2 if late => format!("u{}", pick(n, 13, 5)),
+                2 if n % 3 == 0 => "u1".into(),
+                _ => String::new(),
+            };
             origin.country = if changes == 3 && pick(id, 14, 2) == 0 { "FR" } else { "DE" }.into();
             origin.browser.name = ["Chrome", "Firefox"][pick(n, 15, 2)].into();
             origin.os.name = "Linux".into();
@@ -141,7 +146,7 @@ async fn sessions_are_listed_alike_from_events_and_from_rollups() {
     type Meets = fn(&Envelope, &Event) -> bool;
     let requests = some_requests(900);
     let is = |field: &str, values: &[&str]| json!({"field": field, "op": "in", "values": values});
-    let filters: [(Value, Meets); 11] = [
+    let filters: [(Value, Meets); 13] = [
         (json!([]), |_, _| true),
         (json!([is("browser", &["Firefox"]), is("device", &["mobile"])]), |envelope, _| {
             envelope.origin.browser.name == "Firefox" && envelope.origin.device.kind == "mobile"
@@ -165,6 +170,12 @@ async fn sessions_are_listed_alike_from_events_and_from_rollups() {
             envelope.origin.device.kind == "mobile" && event.attributes.get("fingerprint").is_none_or(|fingerprint| fingerprint != "f1")
         }),
         (json!([is("user", &["u1"])]), |envelope, _| envelope.origin.user == "u1"),
+        (json!([is("user", &["", "u3"]), is("device", &["mobile"])]), |envelope, _| {
+            ["", "u3"].contains(&envelope.origin.user.as_str()) && envelope.origin.device.kind == "mobile"
+        }),
+        (json!([{"field": "user", "op": "not_in", "values": ["", "u2"]}]), |envelope, _| {
+            !["", "u2"].contains(&envelope.origin.user.as_str())
+        }),
         (json!([{"field": "route", "op": "not_in", "values": ["/r0", "/r1", "/r2", "/r3"]}]), |envelope, _| {
             envelope.origin.page.route == "/r4"
         }),

@@ -114,14 +114,14 @@ const SAME: [(&str, &str, &str); 10] = [
     (
         "sessions",
         "SELECT project, day, user_hash, session, visitor, release, hours, start, end, rows, events, views, errors, clicks, failures, \
-            entry, exit, routes, kinds, fingerprints FROM rollup_sessions ORDER BY ALL",
+            entry, exit, routes, kinds, fingerprints, users FROM rollup_sessions ORDER BY ALL",
         "SELECT project, toDate(time) AS day, user_hash, session, visitor, release, groupBitOr(bitShiftLeft(toUInt32(1), toHour(time))), \
             min(time), max(time), count(), sum(weight), sumIf(weight, kind = 'page_view'), sumIf(weight, kind = 'error'), sumIf(weight, kind = 'click'), \
             sumIf(weight, failure != ''), \
             if(countIf(kind = 'page_view') > 0, argMinIf(route, time, kind = 'page_view'), argMin(route, time)), \
             if(countIf(kind = 'page_view') > 0, argMaxIf(route, time, kind = 'page_view'), argMax(route, time)), \
-            arraySort(groupUniqArray(route)), arraySort(groupUniqArray(kind)), arraySort(groupUniqArrayIf(fingerprint, fingerprint != '')) \
-            FROM events WHERE time < {until:DateTime('UTC')} GROUP BY project, day, user_hash, session, visitor, release ORDER BY ALL",
+            arraySort(groupUniqArray(route)), arraySort(groupUniqArray(kind)), arraySort(groupUniqArrayIf(fingerprint, fingerprint != '')), \
+            arraySort(groupUniqArray(user)) FROM events WHERE time < {until:DateTime('UTC')} GROUP BY project, day, user_hash, session, visitor, release ORDER BY ALL",
     ),
     (
         "visitors by hour",
