@@ -125,7 +125,7 @@ fn events_as_csv_keep_their_parts_and_are_no_formulas() {
     let cell = |name: &str| rows[1].get(columns.iter().position(|column| column == name).unwrap()).unwrap();
     assert_eq!((rows.len(), cell("name")), (2, "'=HYPERLINK(\"http://evil.example\",\"a\n b\")"));
     assert_eq!((cell("time"), cell("weight"), cell("kind"), cell("value"), cell("project")), ("1", "1", "error", "", "shop"));
-    assert_eq!(cell("data"), r#"{"message":"secret-of-shop","n": 1,"price":1.10}"#);
+    assert_eq!(cell("data"), r#"{"message":"secret-of-shop","n":1,"price":1.10}"#);
     assert!(serde_json::from_str::<Value>(cell("exceptions")).unwrap()[0]["message"] == "secret-of-shop");
     // Every member of a document has its column.
     let json = server.ask(post_json("/query/events", &[VIEWER], &asked)).json();

@@ -85,8 +85,8 @@ impl Store for Recorder {
         let end = (begin + u64::from(query.limit)).min(self.events.load(Ordering::Relaxed));
         let document = |n: u64| {
             let mut event = Event::new(EventId(n.into()), i64::try_from(n).unwrap(), Kind::Error, self.name.lock().unwrap().as_str());
-            // Laid out and written as no program here would.
-            let data = format!(r#"{{"message":"secret-of-{}","n": {n},"price":1.10}}"#, query.project);
+            // With a number as no program here would write it.
+            let data = format!(r#"{{"message":"secret-of-{}","n":{n},"price":1.10}}"#, query.project);
             event.data = serde_json::value::RawValue::from_string(data).unwrap();
             Document::new(&Origin::new(&query.project, 7), &event)
         };
