@@ -201,7 +201,7 @@ test('the console is captured, and says what it would have said', async () => {
   });
   await visit.leave();
   // As they were queued: several of them may have the same time, and the repeats that of the last one.
-  const events = (await scene.events(visit, {count: 4})).sort((one, next) => one.seq! - next.seq!);
+  const events = (await scene.events(visit, {count: 4})).sort((one, next) => one.seq - next.seq);
   expect(events.map(({kind, name, attributes}) => [kind, name, attributes['level']])).toEqual([
     ['console', 'warning', 'warning'],
     ['console', 'error', 'error'],
