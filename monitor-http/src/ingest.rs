@@ -53,7 +53,7 @@ pub(crate) struct Sender<'a> {
 const MAX_USER_AGENT: usize = 1_024;
 /// Most entries of a client's report of lost events that are counted under their own reason.
 const MAX_DISCARDED: usize = 64;
-/// Why our SDK gives events up, besides answers (`http_413`).
+/// Why our SDK gives events up, besides answers.
 const KNOWN_REASONS: [&str; 9] =
     ["before_send", "expired", "other", "queue_overflow", "reentrant", "rejected", "repeated", "sdk_error", "too_large"];
 
@@ -300,27 +300,26 @@ fn user_agent(headers: &HeaderMap) -> &str {
 /// Adds a client's report of lost events to the counts. Reasons become labels, so they are reduced to words.
 fn count_discarded(counts: &Counts, discarded: &[Discarded]) {
     for (n, Discarded { reason, count, .. }) in discarded.iter().enumerate() {
-        let known = n < MAX_DISCARDED;
         let word: String = reason
             .chars()
             .take(64)
             .map(|c| c.to_ascii_lowercase())
             .map(|c| if matches!(c, 'a'..='z' | '0'..='9') { c } else { '_' })
             .collect();
-        let label = if known && !word.is_empty() { &word } else { "other" };
+        let label = if n < MAX_DISCARDED && !word.is_empty() { &word } else { "other" };
         // Anybody who has a page's key can make up reasons. Those of our SDK must not lose their places to them.
-        let is_known = KNOWN_REASONS.contains(&label) || label.strip_prefix("http_").is_some_and(|status| status.len() == 3);
-        if is_known {
+        if is_ours(label) {
             counts.count(Labelled::ClientDiscarded, label, (*count).into());
         } else {
             counts.count_strange(Labelled::ClientDiscarded, label, (*count).into());
         }
-        if !known {
-            let rest = discarded.iter().skip(n + 1).map(|discarded| u64::from(discarded.count)).sum();
-            counts.count(Labelled::ClientDiscarded, "other", rest);
-            return;
-        }
     }
+}
+
+/// Whether our SDK gives events up for this reason: one of its own, or the status of an answer (`http_413`).
+fn is_ours(reason: &str) -> bool {
+    let is_status = |status: &str| status.len() == 3 && status.bytes().all(|byte| byte.is_ascii_digit());
+    KNOWN_REASONS.contains(&reason) || reason.strip_prefix("http_").is_some_and(is_status)
 }
 
 #[cfg(test)]
@@ -333,6 +332,17 @@ mod tests {
             headers.append(name, value.parse().unwrap());
         }
         headers
+    }
+
+    #[test]
+    fn reasons_that_strangers_make_up_take_no_place_from_ours() {
+        let counts = Counts::new();
+        let lost = |reason: String| Discarded { reason, kind: String::new(), count: 2 };
+        (0..300).for_each(|n| count_discarded(&counts, &[lost(format!("Junk {n}"))]));
+        count_discarded(&counts, &["queue_overflow", "http_413", "http_abc", ""].map(|reason| lost(reason.into())));
+        let counted = |reason| counts.labelled(Labelled::ClientDiscarded, reason);
+        assert_eq!([counted("junk_7"), counted("queue_overflow"), counted("http_413"), counted("http_abc")], [2, 2, 2, 0]);
+        assert_eq!(counts.sum(Labelled::ClientDiscarded), 608);
     }
 
     #[test]
