@@ -284,6 +284,13 @@ fn retentions(options: &Options) -> [Retention; 19] {
     ]
 }
 
+/// The engine of a table, as the migration says that makes it. On a cluster the table itself has another one, see `clustered`.
+pub(crate) fn engine_of(table: &str) -> Option<&'static str> {
+    let create = format!("CREATE TABLE IF NOT EXISTS {table}\n");
+    let migration = MIGRATIONS.iter().find(|migration| migration.sql.contains(&create))?;
+    migration.sql.find("\nENGINE = ").and_then(|at| migration.sql.get(at..))
+}
+
 /// The expression after which a table's rows are deleted; `None` when they are kept for ever.
 pub(crate) fn expression_of(table: &str, options: &Options) -> Option<String> {
     let retention = retentions(options).into_iter().find(|retention| retention.table == table)?;
@@ -366,6 +373,20 @@ mod tests {
             let statement = migration.sql.lines().find(|line| !line.starts_with("--")).unwrap();
             assert!(["CREATE TABLE IF NOT EXISTS ", "ALTER TABLE "].iter().any(|start| statement.starts_with(start)), "{}", migration.name);
         }
+    }
+
+    #[test]
+    fn every_table_that_is_made_has_an_engine() {
+        let first_lines = MIGRATIONS.iter().filter_map(|migration| migration.sql.lines().find(|line| !line.starts_with("--")));
+        let tables: Vec<&str> = first_lines.filter_map(|line| line.strip_prefix("CREATE TABLE IF NOT EXISTS ")).collect();
+        assert!(tables.contains(&"events") && tables.contains(&"rollup_hours"));
+        for table in tables {
+            let engine = engine_of(table).unwrap();
+            assert!(engine.starts_with("\nENGINE = ") && engine.contains("MergeTree") && engine.contains("ORDER BY"), "{table}: {engine}");
+            assert!(!engine.contains(';'), "{table}: {engine}");
+        }
+        assert!(engine_of("rollup_hours").unwrap().contains("toDate(hour)"));
+        assert_eq!(engine_of("rollup"), None);
     }
 
     #[test]

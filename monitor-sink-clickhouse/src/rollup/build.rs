@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     calendar::Date,
+    schema::engine_of,
     sql::{Sql, Value},
 };
 
@@ -74,11 +75,8 @@ impl Rollups {
             self.retire(day).await?;
             return Ok(0);
         }
-        let client = self.client().await?;
         for rollup in Rollup::ALL {
-            let mut sql = Sql::new("CREATE TABLE ");
-            sql.name(&lock.staging(rollup.table())).push(" AS ").push(rollup.table());
-            self.connection.execute(&client, &sql).await?;
+            self.stage(rollup.table(), lock).await?;
         }
         if !lock.is_held(&self.connection).await? {
             return Err(Error::Other("another process has taken the lock away".into()));
@@ -94,6 +92,11 @@ impl Rollups {
         }
         self.record(day, projects.frozen, begin).await?;
         Ok(day.signature.rows)
+    }
+
+    /// Makes the staging table of a table.
+    pub(super) async fn stage(&self, table: &'static str, lock: &Lock) -> Result<()> {
+        self.connection.execute(&self.client().await?, &staging_of(table, &lock.staging(table))).await
     }
 
     /// Works a rollup out into its staging table.
@@ -197,10 +200,34 @@ impl Rollups {
     }
 }
 
+/// Makes a table with the columns of another. Not with its engine: that of a replicated table has its path in the keeper, which no second
+/// table may have.
+fn staging_of(table: &'static str, name: &str) -> Sql {
+    let mut sql = Sql::new("CREATE TABLE ");
+    sql.name(name).push(" AS ").push(table).push(engine_of(table).unwrap_or_default());
+    sql
+}
+
 /// Of a day.
 struct Projects {
     /// Those to be worked out; all when `None`.
     alive: Option<Vec<String>>,
     /// Those whose events are gone, but whose figures stay.
     frozen: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_staging_table_is_never_replicated_and_always_partitioned_like_its_table() {
+        for rollup in Rollup::ALL {
+            for (table, partition) in [(rollup.table(), "\nPARTITION BY "), (rollup.table_by_month(), "\nPARTITION BY toYYYYMM(")] {
+                let sql = staging_of(table, "s");
+                let begin = format!("CREATE TABLE `s` AS {table}\nENGINE = MergeTree\n");
+                assert!(sql.text().starts_with(&begin) && sql.text().contains(partition), "{}", sql.text());
+            }
+        }
+    }
 }

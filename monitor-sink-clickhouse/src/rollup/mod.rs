@@ -167,9 +167,14 @@ impl Rollups {
 
     /// Whether the events are in this database, and not only a door to those of other servers.
     async fn are_local(&self) -> Result<bool> {
+        Ok(self.engine_of_events().await?.ends_with("MergeTree"))
+    }
+
+    /// `""` when it cannot be seen.
+    async fn engine_of_events(&self) -> Result<String> {
         self.schema.ensure().await?;
         let sql = Sql::new("SELECT engine FROM system.tables WHERE database = currentDatabase() AND name = 'events'");
         let engines = self.connection.ask::<(String,)>(&self.client().await?, &sql).await?.data;
-        Ok(engines.first().is_some_and(|(engine,)| engine.ends_with("MergeTree")))
+        Ok(engines.into_iter().next().map(|(engine,)| engine).unwrap_or_default())
     }
 }

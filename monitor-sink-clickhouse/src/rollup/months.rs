@@ -91,11 +91,8 @@ impl Rollups {
         // Somebody else may have copied it, or built one of its days, meanwhile.
         let stale = self.stale_months().await?;
         let Some(stale) = stale.into_iter().find(|stale| stale.month == month) else { return Ok(()) };
-        let client = self.client().await?;
         for rollup in Rollup::ALL {
-            let mut sql = Sql::new("CREATE TABLE ");
-            sql.name(&lock.staging(rollup.table_by_month())).push(" AS ").push(rollup.table_by_month());
-            self.connection.execute(&client, &sql).await?;
+            self.stage(rollup.table_by_month(), lock).await?;
         }
         if !lock.is_held(&self.connection).await? {
             return Err(Error::Other("another process has taken the lock away".into()));

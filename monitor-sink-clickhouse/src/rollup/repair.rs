@@ -41,21 +41,31 @@ const RETURNING: &str = "repair_returning_";
 
 impl Rollups {
     /// Removes copies from all days that are over and have changed since this was last done. `now` is the time, ms since the Unix epoch.
-    /// Waits while another process builds or repairs.
+    /// Waits while another process builds or repairs. Replicated tables are only looked at: their parts cannot be moved to another table.
     ///
     /// # Errors
     /// The server does not answer, or refuses a statement.
     pub async fn repair(&self, now: i64) -> Result<Repaired, RollupError> {
         let begin = Instant::now();
         let mut repaired = Repaired::default();
-        if !self.are_local().await? {
+        let engine = self.engine_of_events().await?;
+        if !engine.ends_with("MergeTree") {
             return Err(RollupError("the events are on other servers: repair them there".into()));
         }
+        let replicated = engine.starts_with("Replicated");
         self.recover(now).await?;
         for (day, signature) in self.changed(now).await? {
             self.go_on()?;
             repaired.days += 1;
-            if self.copies(day, signature.rows).await? == 0 {
+            let copies = self.copies(day, signature.rows).await?;
+            if copies > 0 && replicated {
+                tracing::warn!(
+                    day = Date::of(day).partition(),
+                    copies,
+                    "events are stored more than once in a replicated table, and stay so"
+                );
+            }
+            if copies == 0 || replicated {
                 self.looked(day, signature, 0).await?;
                 continue;
             }

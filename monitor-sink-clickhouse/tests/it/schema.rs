@@ -4,7 +4,7 @@ use monitor_core::{QueryError, Scope};
 use monitor_sink_clickhouse::{ClickHouse, Cluster};
 use serde_json::json;
 
-use crate::engine::{Monitor, NOON, batch, configuration, event, question, request, shared, shared_admin};
+use crate::engine::{DAY, Monitor, NOON, batch, configuration, event, question, request, shared, shared_admin};
 
 /// Version of the schema that this program makes.
 const LATEST: u64 = 34;
@@ -249,6 +249,15 @@ async fn the_columns_of_a_cluster_are_those_of_a_single_server() {
     );
     let differing: (u64, u64) = shared_admin().query_raw(&columns).fetch_one().await.unwrap();
     assert_eq!(differing, (0, 0));
+
+    // A job that is pointed at them builds their rollups, from staging tables that are not replicated wherever these are.
+    let (url, local) = (shared().url(), format!("{name}_cluster_local"));
+    let shard = Monitor::with(configuration(&url, &local), &url, &local);
+    shard.write(&batch("b", vec![request(vec![event(1, |_| {}), event(2, |_| {})])])).await;
+    let built = configuration(&url, &local).rollup_job().unwrap().build(NOON + 3 * DAY).await.unwrap();
+    assert_eq!((built.days, built.events), (1, 2));
+    let rolled: u64 = shard.admin.query("SELECT sum(rows) FROM rollup_hours").fetch_one().await.unwrap();
+    assert_eq!(rolled, 2);
 }
 
 #[tokio::test]
