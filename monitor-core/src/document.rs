@@ -1,5 +1,7 @@
 //! The flat form of one event, with its origin inlined: what readers of the query API, of the live stream and of topics see.
 
+use std::borrow::Cow;
+
 use serde::{
     Deserialize, Serialize,
     ser::{SerializeMap, Serializer},
@@ -210,8 +212,8 @@ impl Event {
     }
 
     /// The attributes without a column of their own.
-    pub fn other_attributes(&self) -> impl Iterator<Item = (&String, &String)> {
-        self.attributes.iter().filter(|(key, _)| !PROMOTED.contains(&key.as_str()))
+    pub fn other_attributes(&self) -> impl Iterator<Item = (&Cow<'static, str>, &String)> {
+        self.attributes.iter().filter(|(key, _)| !PROMOTED.contains(&&***key))
     }
 }
 

@@ -57,6 +57,13 @@ impl RecentEvents {
         RecentEvents { young: Events::default(), old: Events::default(), generation, young_since: i64::MIN, old_since: i64::MIN }
     }
 
+    /// Like [`RecentEvents::new`], with the room for a generation taken at once: for one that is soon full.
+    pub fn with_room(generation: usize) -> RecentEvents {
+        let mut recent = RecentEvents::new(generation);
+        recent.young.reserve(generation);
+        recent
+    }
+
     /// Whether it was inserted and is not forgotten.
     pub fn contains(&self, key: EventKey) -> bool {
         self.young.contains(&key) || self.old.contains(&key)

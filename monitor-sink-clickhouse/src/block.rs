@@ -97,7 +97,7 @@ impl Block {
     /// A column of text maps; `entries` gives one row's pairs.
     pub(crate) fn maps<'a, R, I>(&mut self, name: &str, rows: &'a [R], entries: impl Fn(&'a R) -> I)
     where
-        I: Iterator<Item = (&'a String, &'a String)>,
+        I: Iterator<Item = (&'a str, &'a str)>,
     {
         self.begin(name, "Map(String, String)");
         let mut end = 0u64;

@@ -108,7 +108,7 @@ pub(crate) fn encode(rows: &[Row<'_>]) -> [Vec<u8>; 2] {
     block.texts("fingerprint", promoted.iter().map(|row| row.fingerprint));
     block.texts("message", promoted.iter().map(|row| row.message));
     block.texts("target", promoted.iter().map(|row| row.target));
-    block.maps("tags", rows, |row| row.origin.tags.iter());
+    block.maps("tags", rows, |row| self::texts(&row.origin.tags));
     block.maps("attributes", rows, |row| others(&row.event.attributes));
     block.finish()
 }
@@ -129,7 +129,7 @@ impl<'a> Promoted<'a> {
     fn new(attributes: &'a Attributes) -> Promoted<'a> {
         let mut promoted = Promoted::default();
         for (key, value) in attributes {
-            match key.as_str() {
+            match &**key {
                 attribute::FINGERPRINT => promoted.fingerprint = value,
                 attribute::MESSAGE => promoted.message = value,
                 // As `Event::status` reads it.
@@ -145,9 +145,13 @@ impl<'a> Promoted<'a> {
     }
 }
 
+fn texts(attributes: &Attributes) -> impl Iterator<Item = (&str, &str)> {
+    attributes.iter().map(|(key, value)| (&**key, value.as_str()))
+}
+
 /// The attributes without a column of their own.
-fn others(attributes: &Attributes) -> impl Iterator<Item = (&String, &String)> {
-    attributes.iter().filter(|(key, _)| !PROMOTED.contains(&key.as_str()))
+fn others(attributes: &Attributes) -> impl Iterator<Item = (&str, &str)> {
+    texts(attributes).filter(|(key, _)| !PROMOTED.contains(key))
 }
 
 type Run = (String, usize);
@@ -181,7 +185,7 @@ mod tests {
     #[test]
     fn every_promoted_attribute_goes_to_its_column() {
         let mut event = Event::new(EventId(1), 0, Kind::Request, "x");
-        event.attributes = PROMOTED.iter().map(|key| ((*key).to_owned(), format!("the {key}"))).collect();
+        event.attributes = PROMOTED.iter().map(|key| ((*key).into(), format!("the {key}"))).collect();
         event.attributes.insert("plan".into(), "pro".into());
         assert_eq!(
             Promoted::new(&event.attributes),

@@ -144,7 +144,7 @@ impl ClickHouseSink {
     /// The rows that are neither earlier in this batch nor in the window.
     fn new_to_window<'a>(&self, rows: Vec<Row<'a>>, duplicates: &mut Duplicates) -> Vec<Keyed<'a>> {
         let window = self.window();
-        let mut seen = RecentEvents::new(rows.len());
+        let mut seen = RecentEvents::with_room(rows.len());
         let mut new = Vec::with_capacity(rows.len());
         for request in rows.chunk_by(|a, b| std::ptr::eq(a.origin, b.origin)) {
             let secret = request.first().map_or(0, |row| self.keys.secret(&row.origin.project));

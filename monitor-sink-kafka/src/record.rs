@@ -203,13 +203,13 @@ fn push(value: impl serde::Serialize, out: &mut Vec<u8>) {
     let _ = serde_json::to_writer(out, &value);
 }
 
-fn push_map<'a>(open: &[u8], entries: impl Iterator<Item = (&'a String, &'a String)>, out: &mut Vec<u8>) {
+fn push_map<'a>(open: &[u8], entries: impl Iterator<Item = (&'a Cow<'static, str>, &'a String)>, out: &mut Vec<u8>) {
     out.extend_from_slice(open);
     for (n, (key, value)) in entries.enumerate() {
         if n > 0 {
             out.push(b',');
         }
-        push(key.as_str(), out);
+        push(&**key, out);
         out.push(b':');
         push(value.as_str(), out);
     }
@@ -696,8 +696,10 @@ fn check_data(json: &str) -> Result<(), DecodeError> {
     if !json.starts_with('{') {
         return Err(bad("data", "is not an object"));
     }
-    // In pieces whose count fits into a byte, many bytes are compared at once.
-    let in_piece = |piece: &[u8]| usize::from(piece.iter().map(|byte| u8::from(matches!(byte, b'{' | b'['))).sum::<u8>());
+    // In pieces whose count fits into a byte, many bytes are compared at once; a sum that is checked for overflow would be worked out
+    // one by one.
+    let is_open = |byte: &u8| u8::from(matches!(byte, b'{' | b'['));
+    let in_piece = |piece: &[u8]| usize::from(piece.iter().fold(0u8, |sum, byte| sum.wrapping_add(is_open(byte))));
     let brackets: usize = json.as_bytes().chunks(128).map(in_piece).sum();
     if brackets <= MAX_DEPTH && (!json.as_bytes().contains(&b'\\') || !json.contains("\\u")) {
         return Ok(());
@@ -768,12 +770,12 @@ mod tests {
         origin.country = "FR".into();
         origin.ip = Some("2001:db8::1".parse().unwrap());
         origin.user_agent = "Mozilla/5.0 (X11)".into();
-        origin.tags = [("tenant".into(), "acme".into()), (String::new(), "é".into())].into();
+        origin.tags = Attributes::from_iter([("tenant".into(), "acme".into()), ("".into(), "é".into())]);
         let mut event = Event::new(EventId(0x0193_480e_7c1b_7cc2_a5d2_c0a1_f1e2_d3c4), 1_732_096_800_123, Kind::Request, "GET \u{fffd}");
         event.seq = Some(0);
         event.value = Some(0.1 + 0.2);
         event.weight = 2.5;
-        event.attributes = PROMOTED.iter().map(|key| ((*key).to_owned(), format!("\"{key}\""))).collect();
+        event.attributes = PROMOTED.iter().map(|key| ((*key).into(), format!("\"{key}\""))).collect();
         event.attributes.insert(attribute::STATUS.into(), "404".into());
         event.attributes.insert("plan".into(), "pro".into());
         event.data = json(r#"{"a":[1,{"b":"\u00e9\\"}],"n":1e400}"#);
@@ -851,11 +853,11 @@ mod tests {
         }
         // Those that a field would not tell from a missing one.
         for status in ["0", "", "007", "+5", "404", "65535", "65536", "none"] {
-            event.attributes = [(attribute::STATUS.to_owned(), status.to_owned())].into();
+            event.attributes = Attributes::from_iter([(attribute::STATUS.into(), status.to_owned())]);
             survives(&origin, &event);
         }
         for key in PROMOTED {
-            event.attributes = [((*key).to_owned(), String::new())].into();
+            event.attributes = Attributes::from_iter([((*key).into(), String::new())]);
             survives(&origin, &event);
         }
         for sdk in [Agent::new("a", "1"), Agent::new("@a/b", "1"), Agent::new("a", ""), Agent::new("", "1")] {

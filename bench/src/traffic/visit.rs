@@ -414,8 +414,8 @@ impl<'a> Visit<'a> {
         let mut event = Event::new(EventId(self.chance.id(time)), time, what.kind, what.name);
         event.value = what.value;
         event.weight = what.weight;
-        let given = what.attributes.iter().filter(|(_, text)| !text.is_empty()).map(|&(key, text)| (key.to_owned(), text.to_owned()));
-        event.attributes = given.chain([("plan".to_owned(), self.visitor.plan.to_owned())]).collect::<Attributes>();
+        let given = what.attributes.iter().filter(|(_, text)| !text.is_empty()).map(|&(key, text)| (key.into(), text.to_owned()));
+        event.attributes = given.chain([("plan".into(), self.visitor.plan.to_owned())]).collect::<Attributes>();
         if !what.data.is_empty() {
             // Made of numbers and of texts of this module that need no escaping.
             event.data = RawValue::from_string(what.data).unwrap_or_else(|_| empty_object());
@@ -449,7 +449,7 @@ struct Happening<'h> {
     name: &'h str,
     value: Option<f64>,
     /// Those without a text are left out.
-    attributes: &'h [(&'h str, &'h str)],
+    attributes: &'h [(&'static str, &'h str)],
     /// A JSON object; `{}` when empty.
     data: String,
     weight: f32,

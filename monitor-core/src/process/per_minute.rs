@@ -407,7 +407,7 @@ mod tests {
                 for (key, value) in [("target", n), ("code", "7"), (n, n)] {
                     event.attributes.insert(key.into(), value.into());
                 }
-                origin.tags = [("tenant".to_owned(), "acme".to_owned()), ("tab".to_owned(), n.to_owned())].into();
+                origin.tags = Attributes::from_iter([("tenant".into(), "acme".to_owned()), ("tab".into(), n.to_owned())]);
                 (origin.page.id, origin.page.url, origin.page.title) = (n.into(), n.into(), "Cart".into());
                 (origin.ip, origin.sent_at) = (format!("192.0.2.{n}").parse().ok(), Some(7));
             }
@@ -417,8 +417,8 @@ mod tests {
         let (events, _) = run(&requests(), "b", same.into());
         assert_eq!(events.len(), 1);
         let one = &events[0];
-        assert_eq!(one.attributes, [("code".to_owned(), "7".to_owned())].into());
-        assert_eq!(one.tags, [("tenant".to_owned(), "acme".to_owned())].into());
+        assert_eq!(one.attributes, Attributes::from_iter([("code".into(), "7".to_owned())]));
+        assert_eq!(one.tags, Attributes::from_iter([("tenant".into(), "acme".to_owned())]));
         assert_eq!(
             (one.target.as_str(), one.page.as_str(), one.url.as_str(), one.title.as_str(), one.ip.as_str()),
             ("", "", "", "Cart", "")
@@ -558,7 +558,8 @@ mod tests {
             let mut next = |(time, kind, value, weight, status, target): (i64, u8, Option<f64>, f32, u16, u8)| {
                 id += 1;
                 let kind = [Kind::Request, Kind::Resource, Kind::Click][usize::from(kind)].clone();
-                let attributes = [("status".into(), (status * 200).to_string()), ("target".into(), target.to_string())].into();
+                let attributes =
+                    Attributes::from_iter([("status".into(), (status * 200).to_string()), ("target".into(), target.to_string())]);
                 Event { value, weight, attributes, ..Event::new(EventId(id), START + time, kind, "x") }
             };
             let envelope = |(user, route, attempt, events): (&str, u8, u32, Vec<_>)| {

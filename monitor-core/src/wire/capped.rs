@@ -1,8 +1,9 @@
 //! Lists and objects of a request of which only so much is kept: a body of a few kilobytes can unpack to millions of elements, and
 //! each takes more memory when it is read than it took in the body.
 
-use std::{collections::BTreeMap, fmt, marker::PhantomData};
+use std::{fmt, marker::PhantomData};
 
+use litemap::LiteMap;
 use serde::{
     Deserialize, Deserializer,
     de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
@@ -51,13 +52,13 @@ impl<'de, T: Deserialize<'de>, const MOST: usize> Deserialize<'de> for Capped<T,
 /// The first `MOST` members of an object, and how many it has.
 #[derive(Debug)]
 pub(super) struct CappedMap<T, const MOST: usize> {
-    pub(super) kept: BTreeMap<String, T>,
+    pub(super) kept: LiteMap<String, T>,
     pub(super) found: usize,
 }
 
 impl<T, const MOST: usize> Default for CappedMap<T, MOST> {
     fn default() -> CappedMap<T, MOST> {
-        CappedMap { kept: BTreeMap::new(), found: 0 }
+        CappedMap { kept: LiteMap::new(), found: 0 }
     }
 }
 

@@ -197,7 +197,7 @@ pub(super) fn url(text: Text) -> String {
 /// The tags of an envelope, or of a document of a simple form.
 pub(super) fn tags(read: Option<Tags>) -> Attributes {
     let read = read.unwrap_or_default().kept.into_iter();
-    read.map(|(key, value)| (cut(Text(key), longest::KEY), cut(value, longest::ATTRIBUTE))).collect()
+    read.map(|(key, value)| (cut(Text(key), longest::KEY).into(), cut(value, longest::ATTRIBUTE))).collect()
 }
 
 fn cut(Text(mut text): Text, max: usize) -> String {
@@ -351,7 +351,7 @@ fn read_attributes(raw: &RawValue) -> Result<Attributes, String> {
     if read.kept.keys().any(|key| key.is_empty() || key.len() > longest::KEY) {
         return Err(format!("an attribute's key is empty or longer than {} bytes", longest::KEY));
     }
-    Ok(read.kept.into_iter().map(|(key, Text(value))| (key, value)).collect())
+    Ok(read.kept.into_iter().map(|(key, Text(value))| (key.into(), value)).collect())
 }
 
 /// Sets the event's time; one that cannot be read becomes the time of arrival, and what the client said is kept.

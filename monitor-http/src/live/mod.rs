@@ -400,7 +400,7 @@ mod tests {
         let (hub, counts) = hub();
         let mut stream = watch(&hub, "shop", &[]).await;
         let mut envelope = testing::envelope(1, &["x"; 500]);
-        envelope.origin.tags.extend((0..64).map(|n| (n.to_string(), "y".repeat(4_096))));
+        envelope.origin.tags.extend((0..64).map(|n| (n.to_string().into(), "y".repeat(4_096))));
         hub.accepted(Arc::new(envelope));
         assert_eq!(next(&mut stream).await, "event: dropped\ndata: {\"count\":500}\n\n");
         assert_eq!(counts.labelled(Labelled::LiveDropped, "live"), 500);

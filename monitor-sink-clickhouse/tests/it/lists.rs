@@ -161,7 +161,7 @@ async fn sessions_are_listed_alike_from_events_and_from_rollups() {
             event.kind == Kind::Error && envelope.origin.page.route == "/r0"
         }),
         (json!([is("attributes.plan", &["pro"]), is("failure", &["network"])]), |_, event| {
-            event.attributes.contains_key("failure") && event.attributes["plan"] == *"pro"
+            event.attributes.contains_key("failure") && event.attribute("plan") == "pro"
         }),
         (json!([is("fingerprint", &["f1", "f2"])]), |_, event| {
             event.attributes.get("fingerprint").is_some_and(|fingerprint| ["f1", "f2"].contains(&fingerprint.as_str()))

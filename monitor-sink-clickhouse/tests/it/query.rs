@@ -433,7 +433,8 @@ async fn fields_are_the_same_whether_asked_for_alone_or_all_together() {
     let filled = |event: &mut Event| {
         event.kind = Kind::Error;
         event.value = Some(2.5);
-        event.attributes = [("fingerprint", "f"), ("status", "404"), ("plan", "pro")].map(|(key, value)| (key.into(), value.into())).into();
+        event.attributes =
+            [("fingerprint", "f"), ("status", "404"), ("plan", "pro")].map(|(key, value)| (key.into(), value.into())).into_iter().collect();
         event.data = serde_json::value::to_raw_value(&json!({"message": "m", "n": [1, 2.50]})).unwrap();
     };
     let monitor = with(vec![event(1, filled), event(2, |_| {})]).await;
