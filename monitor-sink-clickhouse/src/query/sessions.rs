@@ -114,7 +114,7 @@ async fn choose(
     let mut listed = Vec::new();
     for start in starts(query) {
         let range = start..query.to;
-        let cover = if tells_last(query) { plan::late_rows(&range, known, now) } else { plan::whole_rows(&range, known, now) };
+        let cover = plan::late_rows(&range, known, now);
         let sql = select(scope, query, range.clone(), &cover)?;
         let answer: Answer<(u64, i64, i64, u64, u64)> = store.ask(&sql).await?;
         stats.rows_read += answer.statistics.rows_read;
@@ -141,7 +141,9 @@ fn starts(query: &SessionQuery) -> Vec<i64> {
         let hour_before = query.to.saturating_sub(HOUR);
         let latest = query.filters.is_empty().then(|| hour_before - hour_before.rem_euclid(HOUR)).filter(|latest| *latest > query.from);
         starts.extend(latest);
-        let mut start = (query.to - 1) - (query.to - 1).rem_euclid(DAY);
+        // A day that has just begun holds few.
+        let recent = query.to - DAY / 2;
+        let mut start = recent - recent.rem_euclid(DAY);
         let mut longer = DAY;
         while start > query.from {
             if latest.is_none_or(|latest| start < latest) {
@@ -168,6 +170,7 @@ fn around(sessions: &[Listed], all: &Range<i64>) -> Range<i64> {
 fn select(scope: &Scope, query: &SessionQuery, range: Range<i64>, cover: &Cover) -> Result<Sql, QueryError> {
     let of_project = Selection { scope, project: &query.project, kinds: &[], filters: &[] };
     let held = held(&query.filters);
+    let cut = cover.rolled.first().filter(|first| first.start % DAY != 0 && !tells_last(query)).map(begun_before);
     let mut sql =
         Sql::new("SELECT hash, toUnixTimestamp64Milli(max(last)) AS finish, toUnixTimestamp64Milli(min(first)), min(who), max(who) FROM (");
     for (n, (table, ranges)) in cover.sources(From::Sessions).enumerate() {
@@ -179,20 +182,40 @@ fn select(scope: &Scope, query: &SessionQuery, range: Range<i64>, cover: &Cover)
         sql.push(" AS meets");
         tenant(&mut sql, table, scope, &query.project)?;
         within(&mut sql, &ranges);
+        if cut.is_some() {
+            sql.push(" AND start >= ").instant(range.start);
+        }
         sql.push(" AND session_hash != 0");
         named(&mut sql, &query.filters, " AND session_hash IN arrayMap(x -> cityHash64(x), ", ")");
     }
-    if !cover.rest.is_empty() {
-        sql.push(if cover.rolled.is_empty() { "" } else { " UNION ALL " });
+    for (n, (ranges, cut)) in [(cover.rest.clone(), None), (cut.iter().cloned().collect(), cut.as_ref())].into_iter().enumerate() {
+        if ranges.is_empty() {
+            continue;
+        }
+        sql.push(if cover.rolled.is_empty() && n == 0 { "" } else { " UNION ALL " });
         sql.push("SELECT cityHash64(session) AS hash, user_hash AS who, time AS first, time AS last, ");
         sql.push("if(kind = 'error', toFloat64(weight), 0) AS failed, 1");
         if held {
             conditions(&mut sql, query.filters.iter())?;
         }
         sql.push(" AS meets");
-        matching_any(&mut sql, &of_project, &cover.rest)?;
+        matching_any(&mut sql, &of_project, &ranges)?;
         sql.push(" AND session != ''");
         named(&mut sql, &query.filters, " AND session IN ", "");
+        if let Some(cut) = cut {
+            // The first column finds their events sooner than both together.
+            for columns in [["user_hash", "user_hash"], ["(user_hash, cityHash64(session))", "user_hash, session_hash"]] {
+                sql.push(" AND ").push(columns[0]).push(" IN (SELECT ").push(columns[1]);
+                tenant(&mut sql, From::Sessions, scope, &query.project)?;
+                within(&mut sql, std::slice::from_ref(cut));
+                sql.push(" AND start < ").instant(cut.start);
+                if held && query.order == SessionOrder::Newest {
+                    // What others order by, sessions of which another day's events meet the filters have on this day, too.
+                    rolled_conditions(&mut sql, &query.filters)?;
+                }
+                sql.push(")");
+            }
+        }
     }
     sql.push(")");
     if !held {
@@ -212,6 +235,12 @@ fn select(scope: &Scope, query: &SessionQuery, range: Range<i64>, cover: &Cover)
     // Those that are passed over are counted here: they tell whether enough was looked at.
     sql.push(" LIMIT ").bind(Value::Integer(i64::from(query.offset) + i64::from(query.limit)));
     Ok(sql)
+}
+
+/// What a range holds of the day that it cuts at its beginning. Rows of that day which begin before the range are about sessions of which only the
+/// events tell what is in it; they are those that went on at that moment, and few.
+fn begun_before(range: &Range<i64>) -> Range<i64> {
+    range.start..range.end.min((range.start.div_euclid(DAY) + 1) * DAY)
 }
 
 /// Whether a row of the rollup tells if one of its events meets all filters. It has several routes, kinds, issues and users; of conditions on two of
@@ -429,8 +458,10 @@ mod tests {
     fn the_newest_are_looked_for_in_the_last_hours_and_then_in_ever_longer_windows_of_days() {
         let days = |days: [i64; 5]| days.map(|day| day * DAY);
         let starts_of = |order| starts(&question(order, Vec::new()));
-        let newest = [&[160 * DAY + 8 * HOUR][..], &days([160, 159, 156, 147, 120]), &[100 * DAY + 5]].concat();
+        let newest = [&[160 * DAY + 8 * HOUR][..], &days([159, 158, 155, 146, 119]), &[100 * DAY + 5]].concat();
         assert_eq!(starts_of(SessionOrder::Newest), newest);
+        let late = SessionQuery { to: 160 * DAY + 20 * HOUR, ..question(SessionOrder::Newest, Vec::new()) };
+        assert_eq!(starts(&late)[1..3], [160 * DAY, 159 * DAY]);
         assert_eq!(starts_of(SessionOrder::Longest), [100 * DAY + 5]);
     }
 
