@@ -124,7 +124,7 @@ fn schemas() -> Value {
         "Filter": filter,
         "Query": question(&["measures"], &[
             ("kinds", kinds()),
-            ("group_by", json!({"type": "array", "items": named("Field"), "maxItems": 5, "uniqueItems": true})),
+            ("group_by", json!({"type": "array", "items": named("Field"), "maxItems": 10, "uniqueItems": true, "description": "One row per combination of values; at most 5 fields. With `facets` at most 10."})),
             ("step", or_null(json!({"type": "integer", "minimum": 1000, "description": "Width of time buckets, ms; at most 2,000 of them."}))),
             ("zone_offset", whole(-50_400_000, 50_400_000, Some(0), "Buckets begin at multiples of the step in a zone that is so much ahead of UTC, ms.")),
             ("measures", measures),
@@ -133,6 +133,7 @@ fn schemas() -> Value {
             ("top", json!({"anyOf": [named("Top"), {"type": "null"}]})),
             ("totals", flag("Asks the same of the whole range, too: the groups without steps. Needs `step`.")),
             ("compare", flag("Asks the same of the period before, of the same length.")),
+            ("facets", flag("Groups by each field of `group_by` on its own: in a row all but one of them are null. `limit` is that of each. Not with `step`, `top` or `compare`.")),
             ("sampling", json!({"type": "string", "enum": ["auto", "never"], "default": "auto", "description": "Whether a sample of the visitors may answer."})),
             exact(),
         ]),

@@ -62,6 +62,8 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { version: 32, name: "rollup_issues_until", sql: include_str!("migrations/0032_rollup_issues_until.sql") },
     Migration { version: 33, name: "rollup_sessions_users", sql: include_str!("migrations/0033_rollup_sessions_users.sql") },
     Migration { version: 34, name: "rollup_month_sessions_users", sql: include_str!("migrations/0034_rollup_month_sessions_users.sql") },
+    Migration { version: 35, name: "rollup_sample_tags", sql: include_str!("migrations/0035_rollup_sample_tags.sql") },
+    Migration { version: 36, name: "rollup_month_sample_tags", sql: include_str!("migrations/0036_rollup_month_sample_tags.sql") },
 ];
 
 const RECORD: &str = "CREATE TABLE IF NOT EXISTS schema_migrations

@@ -24,6 +24,8 @@ pub const MAX_RANGE: i64 = 400 * 24 * 3_600_000;
 pub const MAX_LIMIT: u32 = 10_000;
 /// Most steps in an answer.
 pub const MAX_STEPS: i64 = 2_000;
+/// Most fields that are counted each on its own.
+pub const MAX_FACETS: usize = 10;
 /// Most values in one filter.
 pub const MAX_VALUES: usize = 1_000;
 
@@ -66,6 +68,9 @@ pub struct Query {
     /// Asks the same of the whole range, too: the groups without steps.
     #[serde(default)]
     pub totals: bool,
+    /// Groups by each of the fields on its own instead of by their combinations. In a row all but one of them are null.
+    #[serde(default)]
+    pub facets: bool,
     /// Asks the same of the period before, of the same length.
     #[serde(default)]
     pub compare: bool,
@@ -293,8 +298,12 @@ impl Query {
         if self.measures.is_empty() || self.measures.len() > 40 {
             return Err("measures must name 1 to 40 measures".into());
         }
-        if self.group_by.len() > 5 {
-            return Err("group_by takes at most 5 fields".into());
+        let most = if self.facets { MAX_FACETS } else { 5 };
+        if self.group_by.len() > most {
+            return Err(format!("group_by takes at most {most} fields"));
+        }
+        if self.facets {
+            self.check_facets()?;
         }
         if self.group_by.contains(&Field::Id) {
             return Err("ids can be filtered by, not grouped".into());
@@ -338,6 +347,19 @@ impl Query {
             && !columns.contains(&order.column)
         {
             return Err(format!("order_by names {:?}, which is not a column of the answer", order.column));
+        }
+        Ok(())
+    }
+
+    fn check_facets(&self) -> Result<(), String> {
+        if self.group_by.is_empty() {
+            return Err("facets need group_by".into());
+        }
+        if self.step.is_some() || self.top.is_some() || self.compare {
+            return Err("facets cannot be combined with step, top or compare".into());
+        }
+        if self.limit as usize * self.group_by.len() > MAX_LIMIT as usize {
+            return Err(format!("limit is that of each facet; together they must not exceed {MAX_LIMIT}"));
         }
         Ok(())
     }
@@ -461,6 +483,10 @@ mod tests {
             (r#"{"project":"p","from":0,"to":9,"measures":["count"],"step":1}"#, "at least 1000"),
             (r#"{"project":"p","from":0,"to":9,"measures":["count"],"totals":true}"#, "need a step"),
             (r#"{"project":"p","from":0,"to":9,"measures":["count"],"sql":"x"}"#, "unknown field"),
+            (r#"{"project":"p","from":0,"to":9,"measures":["count"],"facets":true}"#, "need group_by"),
+            (r#"{"project":"p","from":0,"to":9,"measures":["count"],"facets":true,"group_by":["os"],"compare":true}"#, "combined"),
+            (r#"{"project":"p","from":0,"to":9,"measures":["count"],"facets":true,"group_by":["os","os"]}"#, "twice"),
+            (r#"{"project":"p","from":0,"to":9,"measures":["count"],"facets":true,"group_by":["os","browser"],"limit":5001}"#, "10000"),
             (
                 r#"{"project":"p","from":0,"to":9,"measures":["count"],"filters":[{"field":"id","op":"in","values":["x"]}]}"#,
                 "not an event id",

@@ -138,14 +138,16 @@ const compare = (a, b) => (a === b ? 0 : a === null ? -1 : b === null || a > b ?
 
 export function runQuery(events, query) {
   const start = performance.now();
-  known(query, ['project', 'from', 'to', 'kinds', 'filters', 'group_by', 'step', 'zone_offset', 'measures', 'order_by', 'limit', 'top', 'totals', 'compare', 'exact']);
+  known(query, ['project', 'from', 'to', 'kinds', 'filters', 'group_by', 'step', 'zone_offset', 'measures', 'order_by', 'limit', 'top', 'totals', 'compare', 'exact', 'facets']);
   const { group_by: groups = [], step, zone_offset: zone = 0, measures, limit = 1000, top = null } = query;
   if (step !== undefined && (!Number.isInteger(step) || step < 1000)) bad('step must be at least 1000 ms');
   if (step && (query.to - query.from) / step > 2000) bad('too many steps');
   if (!Number.isInteger(zone) || Math.abs(zone) > 14 * 3_600_000) bad('zone_offset must be at most 14 hours');
   if (!Array.isArray(measures) || measures.length === 0 || measures.length > 40) bad('no measures');
   if (limit < 1 || limit > 10_000) bad('limit is 1 to 10,000');
-  if (groups.length > 5) bad('group_by takes at most 5 fields');
+  const most = query.facets ? 10 : 5;
+  if (groups.length > most) bad(`group_by takes at most ${most} fields`);
+  if (query.facets && (groups.length === 0 || step || top || query.compare)) bad('facets need group_by, and nothing beside it');
   for (const field of groups) if (!isField(field) || field === 'id') bad(`unknown field "${field}"`);
   const columns = [...(step ? ['time'] : []), ...groups, ...measures];
   if (new Set(columns).size !== columns.length) bad('a column is asked for twice');
@@ -174,6 +176,7 @@ export function runQuery(events, query) {
 }
 
 function tableOf(chosen, query, columns) {
+  if (query.facets) return facetsOf(chosen, query, columns);
   const { group_by: groups = [], step, zone_offset: zone = 0, measures, limit = 1000, top = null } = query;
   const minutes = (step ?? query.to - query.from) / 60_000;
   const compute = measures.map((name) => measureOf(name, minutes));
@@ -212,6 +215,15 @@ function tableOf(chosen, query, columns) {
     rows.sort((a, b) => { for (let i = 0; i < columns.length - measures.length; i++) { const order = compare(a[i], b[i]); if (order) return order; } return 0; });
   }
   return { rows: rows.slice(0, limit), read: chosen.length };
+}
+
+function facetsOf(chosen, query, columns) {
+  const { group_by: groups, measures } = query;
+  const rows = groups.flatMap((field, n) => {
+    const alone = tableOf(chosen, { ...query, facets: false, group_by: [field] }, [field, ...measures]);
+    return alone.rows.map(([value, ...figures]) => [...groups.map((_, at) => (at === n ? value : null)), ...figures]);
+  });
+  return { rows, read: chosen.length };
 }
 
 export function runEvents(events, query) {

@@ -30,8 +30,7 @@ const sent = <T,>(query: T): T => JSON.parse(JSON.stringify(query)) as T;
 describe('questions keep to the contract and find something', () => {
   const tables = {
     issueCourse: errors.issueCourse(scope, window), issueTrend: errors.issueTrend(scope, window, TYPE_ERROR),
-    client: errors.issueBreakdown(scope, window, TYPE_ERROR, errors.BREAKDOWN_SETS[0]), place: errors.issueBreakdown(scope, window, TYPE_ERROR, errors.BREAKDOWN_SETS[1]),
-    tag: errors.issueBreakdown(scope, window, TYPE_ERROR, ['tags.tenant']),
+    issueFacets: errors.issueFacets(scope, window, TYPE_ERROR, errors.FACETS), tag: errors.issueFacets(scope, window, TYPE_ERROR, ['tags.tenant']),
     durations: requests.durations(scope, window), durationsBefore: requests.durationsBefore({ ...scope, compare: true }, window)!, requestOutcomes: requests.requestOutcomes(scope, window),
     endpoints: requests.endpoints(scope, window), resourceTypes: requests.resourceTypes(scope, window), resourceCourse: requests.resourceCourse(scope, window), slowestFiles: requests.slowestFiles(scope, window),
   };

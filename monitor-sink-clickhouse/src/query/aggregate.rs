@@ -115,6 +115,7 @@ fn plain<'a>(scope: &'a Scope, query: &'a Query) -> Ask<'a> {
         limit: query.limit,
         sample: Sample::ALL,
         totals: false,
+        facets: query.facets,
     }
 }
 
@@ -178,6 +179,7 @@ fn plan(store: &ClickHouseStore, known: &Known, ask: &Ask<'_>, query: &Query) ->
         kinds: ask.selection.kinds,
         filters: ask.selection.filters,
         group_by: ask.group_by,
+        facets: ask.facets,
         measures: &ask.measures,
         sampling: query.sampling,
         exact: query.exact,
@@ -288,6 +290,9 @@ async fn ask_part(store: &ClickHouseStore, ask: &Ask<'_>, part: &Part) -> Result
         plan::Source::People(..) => store.ask_with(&sql, ONE_THREAD).await?,
         _ => store.ask(&sql).await?,
     };
+    if ask.facets {
+        blank_others(&mut answer.data, ask.group_by.len());
+    }
     let mut totals = if ask.totals { split_totals(&mut answer.data) } else { Vec::new() };
     if matches!(part.source, plan::Source::Values(..)) {
         values::finish(ask, &mut answer.data);
@@ -301,6 +306,19 @@ async fn ask_part(store: &ClickHouseStore, ask: &Ask<'_>, part: &Part) -> Result
     let source = if part.source == plan::Source::Events { Source::Events } else { Source::Rollup };
     let stats = Stats { elapsed_ms: 0.0, rows_read: answer.statistics.rows_read, source, sample: part.sample.share(), error };
     Ok(Rows { rows: tidied(answer.data), totals: tidied(totals), stats })
+}
+
+/// Takes the last column, which tells the facet of a row, and leaves of the fields only that one.
+fn blank_others(rows: &mut [Vec<Cell>], fields: usize) {
+    for row in rows {
+        // As many bits as fields, the first one highest; that of the facet is 0.
+        let others = count(row.pop().as_ref());
+        for (n, cell) in row.iter_mut().take(fields).enumerate() {
+            if others >> (fields - 1 - n) & 1 != 0 {
+                *cell = Cell::Null;
+            }
+        }
+    }
 }
 
 /// Takes the rows of the whole range out, and from all the column that tells them apart.

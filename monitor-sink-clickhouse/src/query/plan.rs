@@ -135,6 +135,8 @@ pub(super) struct Question<'a> {
     pub(super) kinds: &'a [Kind],
     pub(super) filters: &'a [Filter],
     pub(super) group_by: &'a [Field],
+    /// Each of the groups on its own: no rollup holds them all.
+    pub(super) facets: bool,
     pub(super) measures: &'a [&'a Measure],
     pub(super) sampling: Sampling,
     pub(super) exact: bool,
@@ -210,7 +212,7 @@ pub(super) fn plan(question: &Question<'_>, known: &Known) -> Vec<Part> {
         return vec![part(all, Source::Events, Sample::ALL)];
     }
     // Of days whose events are gone there are figures left: nobody can tell from the events that are there how many those were.
-    let values = values(question, known);
+    let values = if question.facets { None } else { values(question, known) };
     let outlived = values.is_some() && known.is_outlived(question.project, &question.range);
     if !outlived && to_read.is_some_and(|rows| rows <= question.limits.very_few_events) {
         return vec![part(all, Source::Events, Sample::ALL)];
@@ -219,7 +221,7 @@ pub(super) fn plan(question: &Question<'_>, known: &Known) -> Vec<Part> {
         return vec![part(all, source_of(Sample::ALL), Sample::ALL)];
     }
     let values = values.filter(|(_, rows)| outlived || to_read.is_none_or(|all| *rows < all));
-    let people = people(question, known);
+    let people = if question.facets { None } else { people(question, known) };
     let (mut of_values, mut of_people, mut of_events) = (Vec::new(), Vec::new(), Vec::new());
     for (n, measure) in question.measures.iter().enumerate() {
         match family(measure) {
@@ -321,7 +323,7 @@ fn in_sample(field: &Field) -> bool {
     match field {
         Field::Attribute(key) => promoted(key).is_some_and(|field| in_sample(&field)),
         Kind | Name | Route | Referrer | Release | Environment | Browser | Os | Device | Country | Connection | Language => true,
-        Target | Method | Status | Failure | Rating | Fingerprint => true,
+        Target | Method | Status | Failure | Rating | Fingerprint | Field::Tag(_) => true,
         _ => false,
     }
 }
@@ -677,6 +679,7 @@ mod tests {
         fn plan_with(&self, measures: &[Measure], known: &Known) -> Vec<Part> {
             let measures: Vec<&Measure> = measures.iter().collect();
             let question = Question {
+                facets: false,
                 project: self.project,
                 range: self.range.clone(),
                 step: self.step,

@@ -42,6 +42,8 @@ pub(super) struct Ask<'a> {
     pub(super) sample: Sample,
     /// Rows of the whole range are among those of the steps; the last column tells them apart, see [`Ask::push_kind`].
     pub(super) totals: bool,
+    /// Rows of each field on its own, as the last column tells.
+    pub(super) facets: bool,
 }
 
 /// Groups that were chosen before the question is asked.
@@ -107,10 +109,14 @@ impl Ask<'_> {
         self.step.unwrap_or(self.range.end - self.range.start) as f64 / 60_000.0
     }
 
-    /// The last column, with a comma before it: 1 in rows of the whole range.
+    /// The last column, with a comma before it: 1 in rows of the whole range; of facets a bit for each field, 0 for the one that the row is about.
     pub(super) fn push_kind(&self, sql: &mut Sql) {
         if self.totals {
-            sql.push(", grouping(c0) AS of_all");
+            sql.push(", grouping(c0) AS row_kind");
+        } else if self.facets {
+            sql.push(", grouping(");
+            list(sql, 0..self.keys());
+            sql.push(") AS row_kind");
         }
     }
 
@@ -127,19 +133,28 @@ impl Ask<'_> {
             }
         } else if keys > 0 {
             sql.push(" GROUP BY ");
-            list(sql, 0..keys);
+            if self.facets {
+                for key in 0..keys {
+                    sql.push(if key == 0 { "GROUPING SETS ((" } else { "), (" }).column(key);
+                }
+                sql.push("))");
+            } else {
+                list(sql, 0..keys);
+            }
         }
         if self.order.is_some() || keys > 0 {
             sql.push(" ORDER BY ");
         }
+        // The first field has the highest bit.
+        sql.push(if self.facets { "row_kind, " } else { "" });
         if let Some((column, descending)) = self.order {
             sql.column(column).push(if descending { " DESC NULLS LAST" } else { " ASC NULLS LAST" });
             sql.push(if keys > 0 { ", " } else { "" });
         }
         list(sql, 0..keys);
         sql.push(" LIMIT ").bind(Value::Integer(self.limit.into()));
-        // Of both kinds of rows so many.
-        sql.push(if self.totals { " BY of_all" } else { "" });
+        // Of each kind of rows so many.
+        sql.push(if self.totals || self.facets { " BY row_kind" } else { "" });
     }
 
     /// The columns of time and groups, each with its name and a comma.

@@ -6,7 +6,7 @@ use super::bucket;
 use crate::sql::{Sql, Value};
 
 /// Version of everything in this file. Days that were built from another one are built again by a newer program.
-pub(crate) const DEFINITION: u16 = 6;
+pub(crate) const DEFINITION: u16 = 7;
 
 /// The kinds of events that `rollup_targets` holds: what they were about tells them apart, and there are few of it.
 pub(crate) static TARGETED: [Kind; 6] = [Kind::Request, Kind::Resource, Kind::Click, Kind::RageClick, Kind::DeadClick, Kind::FormSubmit];
@@ -18,7 +18,7 @@ pub(crate) const SAMPLED: u64 = 8;
 pub(crate) static UNSAMPLED: [Kind; 2] = [Kind::Error, Kind::Message];
 
 /// The columns of `rollup_sample`, in their order.
-const SAMPLE: [&str; 27] = [
+const SAMPLE: [&str; 28] = [
     "project",
     "kind",
     "name",
@@ -46,6 +46,7 @@ const SAMPLE: [&str; 27] = [
     "failure",
     "rating",
     "fingerprint",
+    "tags",
 ];
 
 /// What a column of `rollup_sample` (and of `rollup_sessions`, where they have the same) is of an event.

@@ -73,6 +73,9 @@ fn some_requests(count: u128, of_each: u128, visitors: u64) -> Vec<Envelope> {
         origin.os.name = ["Linux", "iOS"][pick(n, 18, 2) as usize].into();
         origin.device.kind = ["desktop", "mobile"][pick(n, 19, 2) as usize].into();
         origin.country = ["DE", "FR", "ES"][pick(n, 20, 3) as usize].into();
+        if pick(n, 24, 4) > 0 {
+            origin.tags.insert("side".into(), ["left", "right"][pick(n, 25, 2) as usize].into());
+        }
         // Within a session, too: somebody logs in, and as somebody else.
         origin.user = ["", "ann", "bob"][pick(n, 24, 3) as usize].into();
         envelope
@@ -163,7 +166,7 @@ fn some_question() -> impl Strategy<Value = (Value, usize)> {
         vec!["name", "browser", "country", "os", "device"],
         vec!["browser", "country", "release", "route"],
         vec!["user", "browser", "country"],
-        vec!["fingerprint", "name", "browser", "route", "release"],
+        vec!["fingerprint", "name", "browser", "route", "release", "tags.side"],
         vec!["name", "target", "method", "status", "failure", "environment"],
         vec![
             "name",
@@ -194,6 +197,8 @@ fn some_question() -> impl Strategy<Value = (Value, usize)> {
             json!({"field": "status", "op": "not_in", "values": ["200"]}),
             json!({"field": "target", "op": "in", "values": ["/t1", "/t2"]}),
             json!({"field": "fingerprint", "op": "in", "values": ["f1", "f2"]}),
+            json!({"field": "tags.side", "op": "in", "values": ["left"]}),
+            json!({"field": "tags.side", "op": "not_in", "values": ["", "right"]}),
             json!({"field": "user", "op": "in", "values": ["", "bob"]}),
             json!({"field": "user", "op": "not_in", "values": ["ann"]}),
         ];
@@ -603,5 +608,38 @@ async fn s05_rollups_are_seen_by_the_readers_of_their_project_only() {
         let all = Query { exact: true, ..own.clone() };
         let (own, all) = (monitor.store.query(&bank, &own).await.unwrap(), monitor.store.query(&Scope::All, &all).await.unwrap());
         assert!(own.rows[0][0].as_u64() > Some(0) && (own.stats.sample < 1.0 || own.rows == all.rows), "{measures}");
+    }
+}
+
+#[tokio::test]
+async fn facets_are_what_each_field_alone_would_be_answered() {
+    let monitor = built(some_requests(1_500, 4, 60), 400).await;
+    let fields = ["browser", "status", "tags.side", "route", "fingerprint", "attributes.plan"];
+    for (fields, kinds, source) in [
+        (&fields[..5], vec!["error"], Source::Rollup),
+        (&fields[..], vec!["error"], Source::Events),
+        (&fields[1..4], vec![], Source::Events),
+    ] {
+        let members = |fields: &[&str], more: Value| {
+            let mut members = json!({
+                "kinds": kinds, "group_by": fields, "measures": ["count", "visitors", "p75"], "sampling": "never", "limit": 3,
+                "order_by": {"column": "count", "descending": true},
+            });
+            members.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            members
+        };
+        let all = ask(&monitor, members(fields, json!({"facets": true})), false).await;
+        assert_eq!(all.stats.source, source, "{fields:?}");
+        let mut expected = Vec::new();
+        for (n, field) in fields.iter().enumerate() {
+            let alone = ask(&monitor, members(&[field], json!({"exact": true})), true).await;
+            assert!(!alone.rows.is_empty());
+            expected.extend(alone.rows.into_iter().map(|row| {
+                let mut cells = vec![Value::Null; fields.len()];
+                cells[n] = row[0].clone();
+                cells.into_iter().chain(row.into_iter().skip(1)).collect::<Vec<_>>()
+            }));
+        }
+        assert_eq!(all.rows, expected, "{fields:?}");
     }
 }

@@ -54,6 +54,7 @@ fn requests(events: Vec<Event>) -> Vec<monitor_core::Envelope> {
         origin.visitor = if n % 3 == 0 { String::new() } else { format!("v{}", n % 7) };
         origin.release = format!("1.{}", n % 2);
         origin.page.route = format!("/r{}", n % 4);
+        origin.tags.insert("side".into(), format!("{}", n % 3));
         envelope
     };
     events.chunks(7).enumerate().map(visitor).collect()
@@ -142,7 +143,7 @@ const SAME: [(&str, &str, &str); 10] = [
         "SELECT * FROM rollup_sample ORDER BY ALL",
         "SELECT project, kind, name, time, seq, user_hash, visitor != '', if(session = '', 0, cityHash64(session)), \
             if(page = '', 0, toUInt32(cityHash64(page))), value, weight, release, environment, route, referrer, browser, os, device, language, \
-            connection, country, target, method, status, failure, rating, fingerprint FROM events \
+            connection, country, target, method, status, failure, rating, fingerprint, tags FROM events \
             WHERE (user_hash < 2305843009213693951 OR user_hash = cityHash64('') OR kind IN ('error', 'message')) AND time < {until:DateTime('UTC')} ORDER BY ALL",
     ),
 ];

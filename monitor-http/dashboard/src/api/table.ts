@@ -62,6 +62,11 @@ export function totalsBy(rows: readonly Row[], column: string, measure = 'count'
   return [...totals].map(([value, count]) => ({ value, count })).sort((a, b) => b.count - a.count || a.value.localeCompare(b.value));
 }
 
+/** Of an answer with facets the values of one of them, largest first. */
+export function facetOf(rows: readonly Row[], column: string, measure = 'count'): { value: string; count: number }[] {
+  return totalsBy(rows.filter((row) => row[column] !== null), column, measure);
+}
+
 export function groupedBy(rows: readonly Row[], column: string): Map<string, Row[]> {
   const groups = new Map<string, Row[]>();
   for (const row of rows) {

@@ -27,6 +27,8 @@ export interface Query extends Scoped {
   limit?: number;
   top?: { n: number; by: string; others?: boolean };
   totals?: boolean;
+  /** Each of `group_by` on its own: in a row all others are null. */
+  facets?: boolean;
   compare?: boolean;
   sampling?: 'auto' | 'never';
   exact?: boolean;

@@ -71,7 +71,7 @@ export const t = messages({
   whichTag: ['Tag to break down by', '按哪个标签分布'],
   onlyThis: ['Show only {field} {value}', '仅显示{field} {value}'],
   others: ['{n} {n|other|others}', '其他 {n} 个'],
-  mostFrequent: ['Of the {n} most frequent combinations.', '基于最常见的 {n} 种组合。'],
+  mostFrequent: ['Of the {n} most frequent values.', '基于最常见的 {n} 个值。'],
   sampleSessions: ['Latest sessions', '最近会话'],
   noSessions: ['No session is known', '没有已知会话'],
   eventOf: ['Event {n}', '事件 {n}'],

@@ -1,8 +1,8 @@
 import { useEffect, useMemo, useState } from 'preact/hooks';
 import { ask, askEvents } from '../api/client.ts';
 import { releases } from '../api/queries/common.ts';
-import { BREAKDOWN_COMBINATIONS, BREAKDOWN_SETS, issueBreakdown, issueEvents, issueRow, issueSessions, issueTrend, type BreakdownField } from '../api/queries/errors.ts';
-import { countOf, numberOf, rowsOf, seriesOf, textOf, totalsBy, type Row } from '../api/table.ts';
+import { FACETS, FACET_VALUES, issueEvents, issueFacets, issueRow, issueSessions, issueTrend } from '../api/queries/errors.ts';
+import { countOf, facetOf, numberOf, rowsOf, seriesOf, textOf, type Row } from '../api/table.ts';
 import type { EventDocument, EventPage } from '../api/types.ts';
 import { Chart } from '../charts/Chart.tsx';
 import type { ChartSpec } from '../charts/spec.ts';
@@ -30,11 +30,10 @@ import '../styles/lists.css';
 import '../styles/errors.css';
 
 export function ErrorDetail({ project, fingerprint }: { project: string; fingerprint: string }) {
-  const [client, place] = BREAKDOWN_SETS;
   const resource = useQuery(project, (scope, window) => ({
     issue: { path: 'query/issues', query: issueRow(scope, window, fingerprint) },
     trend: issueTrend(scope, window, fingerprint), releases: releases(scope, window),
-    client: issueBreakdown(scope, window, fingerprint, client), place: issueBreakdown(scope, window, fingerprint, place),
+    facets: issueFacets(scope, window, fingerprint, FACETS),
     sessions: { path: 'query/sessions', query: issueSessions(scope, window, fingerprint) },
   }));
   // The tags of the events on screen are those one can ask for.
@@ -54,7 +53,7 @@ export function ErrorDetail({ project, fingerprint }: { project: string; fingerp
               </div>
               <aside class="detail-side" aria-label={t('breakdown')}>
                 <SampleSessions answer={answers.tables.sessions} />
-                <Breakdown answers={[answers.tables.client, answers.tables.place]} total={countOf(row, 'count')} />
+                <Breakdown answer={answers.tables.facets} total={countOf(row, 'count')} />
                 {tags.length > 0 && <TagBreakdown project={project} fingerprint={fingerprint} tags={tags} total={countOf(row, 'count')} />}
               </aside>
             </div>
@@ -113,14 +112,13 @@ function TrendChart({ answers }: { answers: Answers<'trend' | 'releases'> }) {
 const BREAKDOWN_ROWS = 6;
 
 /** The values of some fields with their share of all events of the issue: what was not read is known as the rest. */
-function Breakdown({ answers, total }: { answers: Answer[]; total: number }) {
-  return <>{answers.map(({ rows }, set) => (BREAKDOWN_SETS[set] ?? []).map((field: BreakdownField) => (
-    <Card key={field} title={t(field)}><Bars field={field} label={t(field)} rows={rows} total={total} cut={rows.length >= BREAKDOWN_COMBINATIONS} /></Card>
-  )))}</>;
+function Breakdown({ answer, total }: { answer: Answer; total: number }) {
+  return <>{FACETS.map((field) => <Card key={field} title={t(field)}><Bars field={field} label={t(field)} rows={answer.rows} total={total} /></Card>)}</>;
 }
 
-function Bars({ field, label, rows, total, cut }: { field: FilterField | CustomField; label: string; rows: Row[]; total: number; cut: boolean }) {
-  const totals = useMemo(() => totalsBy(rows, field), [rows, field]);
+function Bars({ field, label, rows, total }: { field: FilterField | CustomField; label: string; rows: Row[]; total: number }) {
+  const totals = useMemo(() => facetOf(rows, field), [rows, field]);
+  const cut = totals.length >= FACET_VALUES;
   // Answers of one moment may differ by what came between them; a share is never more than all.
   const all = Math.max(total, totals.reduce((sum, { count }) => sum + count, 0));
   const items = totals.slice(0, BREAKDOWN_ROWS).map(({ value, count }) => ({
@@ -128,7 +126,7 @@ function Bars({ field, label, rows, total, cut }: { field: FilterField | CustomF
     onPick: () => change({ filters: withFilter(view.peek().filters, field, [value]) }),
   }));
   const more = totals.length - items.length;
-  return <BarList items={items} of={all} more={(more > 0 || cut) && <>{more > 0 && t('others', { n: more })} {cut && t('mostFrequent', { n: BREAKDOWN_COMBINATIONS })}</>} />;
+  return <BarList items={items} of={all} more={(more > 0 || cut) && <>{more > 0 && t('others', { n: more })} {cut && t('mostFrequent', { n: FACET_VALUES })}</>} />;
 }
 
 function TagBreakdown({ project, fingerprint, tags, total }: { project: string; fingerprint: string; tags: string[]; total: number }) {
@@ -137,12 +135,12 @@ function TagBreakdown({ project, fingerprint, tags, total }: { project: string; 
   const field: CustomField = `tags.${tag}`;
   const { range, filters } = view.value;
   const resource = useResource(JSON.stringify(['tag', project, fingerprint, field, rangeKey(range), filters]), async (signal) =>
-    rowsOf(await ask(issueBreakdown({ project, filters }, windowOf(range, Date.now()), fingerprint, [field]), signal)), 0, true);
+    rowsOf(await ask(issueFacets({ project, filters }, windowOf(range, Date.now()), fingerprint, [field]), signal)), 0, true);
   return (
     <Card title={t('tag')} actions={tags.length > 1 ? (
       <select class="select" aria-label={t('whichTag')} value={tag} onChange={(event) => setPicked(event.currentTarget.value)}>{tags.map((name) => <option key={name} value={name}>{name}</option>)}</select>
     ) : <span class="tag">{tag}</span>}>
-      <Loaded of={resource} skeleton={<Skeleton height={90} />}>{(rows) => <Bars field={field} label={tag} rows={rows} total={total} cut={rows.length >= BREAKDOWN_COMBINATIONS} />}</Loaded>
+      <Loaded of={resource} skeleton={<Skeleton height={90} />}>{(rows) => <Bars field={field} label={tag} rows={rows} total={total} />}</Loaded>
     </Card>
   );
 }

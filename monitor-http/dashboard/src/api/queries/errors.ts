@@ -1,5 +1,5 @@
 // What the errors pages ask, beside the releases of the time. The list is two questions; the page of an issue asks for its row, its course,
-// two sets of its breakdowns, a page of its events and the latest of its sessions.
+// its facets, a page of its events and the latest of its sessions.
 
 import type { TimeWindow } from '../../lib/range.ts';
 import type { EventsQuery, IssueQuery, IssueStatus, Query, SessionQuery } from '../types.ts';
@@ -39,16 +39,14 @@ export function issueTrend(scope: Scope, window: TimeWindow, fingerprint: string
   return { ...within(scope, window, [is('fingerprint', fingerprint)]), ...stepped(window), kinds: ISSUE_KINDS, measures: ['count'] };
 }
 
-/** Fields whose combinations are counted together: those of a set depend on each other, so that there are few combinations. */
-export const BREAKDOWN_SETS = [['browser', 'os', 'device'], ['route', 'release', 'country']] as const;
-export type BreakdownField = (typeof BREAKDOWN_SETS)[number][number];
-/** More combinations than this are not read; the rest is known as a sum. */
-export const BREAKDOWN_COMBINATIONS = 2_000;
+export const FACETS = ['browser', 'os', 'device', 'route', 'release', 'country'] as const;
+/** More values of a facet are not read; the rest is known as a sum. */
+export const FACET_VALUES = 100;
 
-export function issueBreakdown(scope: Scope, window: TimeWindow, fingerprint: string, fields: readonly string[]): Query {
+export function issueFacets(scope: Scope, window: TimeWindow, fingerprint: string, fields: readonly string[]): Query {
   return {
-    ...within(scope, window, [is('fingerprint', fingerprint)]), kinds: ISSUE_KINDS, group_by: [...fields], measures: ['count'],
-    order_by: { column: 'count', descending: true }, limit: BREAKDOWN_COMBINATIONS,
+    ...within(scope, window, [is('fingerprint', fingerprint)]), kinds: ISSUE_KINDS, group_by: [...fields], facets: true, measures: ['count'],
+    order_by: { column: 'count', descending: true }, limit: FACET_VALUES,
   };
 }
 
