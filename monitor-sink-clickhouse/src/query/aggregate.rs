@@ -56,27 +56,33 @@ pub(super) async fn answer(store: &ClickHouseStore, known: &Known, scope: &Scope
         }
         None => None,
     };
-    let ask = Ask { chosen: chosen.as_ref(), ..plain(scope, query) };
-    let (current, totals) = period(store, known, &ask, query).await?;
+    // One more row than is answered tells whether a list was cut.
+    let is_list = query.step.is_none() && chosen.is_none() && !query.group_by.is_empty() && query.compare;
+    let ask = Ask { chosen: chosen.as_ref(), limit: query.limit + u32::from(is_list), ..plain(scope, query) };
+    let cut = |rows: &mut Rows| {
+        let is_cut = is_list && rows.rows.len() > query.limit as usize;
+        rows.rows.truncate(if is_list { query.limit as usize } else { usize::MAX });
+        is_cut
+    };
+    let (mut current, totals) = period(store, known, &ask, query).await?;
+    let was_cut = cut(&mut current);
     add(&mut stats, &current.stats);
     let mut table = Table { columns: query.columns(), totals, stats, ..Table::default() };
     if query.compare {
         let length = query.to - query.from;
         // A list that was cut is compared with the same groups, not with those that were the largest then.
-        let is_list = query.step.is_none() && chosen.is_none() && !query.group_by.is_empty();
-        let is_cut = |rows: &Rows| is_list && rows.rows.len() >= query.limit as usize;
-        let same = is_cut(&current).then(|| groups(&current, 0, query.group_by.len(), false));
+        let same = was_cut.then(|| groups(&current, 0, query.group_by.len(), false));
         let ask_before = Ask {
             range: query.from - length..query.from,
             // Its steps begin where those of this period do, also when the range is no multiple of the step.
             zone: query.zone_offset + length,
             chosen: same.as_ref().or(chosen.as_ref()),
-            ..plain(scope, query)
+            ..ask.clone()
         };
         let (mut before, totals) = period(store, known, &ask_before, query).await?;
         add(&mut table.stats, &before.stats);
         table.previous_totals = totals;
-        if same.is_none() && is_cut(&before) && !current.rows.is_empty() {
+        if cut(&mut before) && same.is_none() && !current.rows.is_empty() {
             // There were more groups then: those that are left of them may not be among the largest.
             let left = groups(&current, 0, query.group_by.len(), false);
             let ask = Ask { chosen: Some(&left), ..ask_before };

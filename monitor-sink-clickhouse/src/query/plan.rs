@@ -185,7 +185,8 @@ enum Family {
 fn family(measure: &Measure) -> Family {
     match measure {
         Measure::Visitors | Measure::Sessions => Family::People,
-        Measure::Pages => Family::Sampled,
+        // Values at the target are what most are, and a bucket does not tell them from those above it.
+        Measure::Pages | Measure::Apdex(_) => Family::Sampled,
         Measure::FirstSeen | Measure::LastSeen | Measure::AnyName | Measure::AnyMessage | Measure::AnyTarget => Family::Exact,
         _ => Family::Values,
     }
@@ -264,7 +265,10 @@ fn of_sessions(rows: u64, steps: u64, filters: &[Filter], limits: Limits) -> Sam
 
 /// The size of a sample of events.
 fn sample<'a>(question: &Question<'_>, mut measures: impl Iterator<Item = &'a &'a Measure>, rows: u64) -> Sample {
-    let all = question.sampling == Sampling::Never || rows <= 2 * question.limits.sample_events || picks(question.filters);
+    let all = question.sampling == Sampling::Never
+        || rows <= 2 * question.limits.sample_events
+        || picks(question.filters)
+        || tells_apart(question.group_by);
     if all || !measures.all(|measure| sampled(measure)) {
         return Sample::ALL;
     }
@@ -337,6 +341,12 @@ fn fraction(rows: u64, wanted: u64) -> Sample {
 fn picks(filters: &[Filter]) -> bool {
     use Field::{Fingerprint, Id, Page, Session, User, Visitor};
     filters.iter().any(|filter| filter.op == Op::In && matches!(filter.field, Id | Page | Session | User | Visitor | Fingerprint))
+}
+
+/// Whether groups are somebody, or something of somebody: each is in a sample as a whole or not at all.
+fn tells_apart(group_by: &[Field]) -> bool {
+    use Field::{Page, Session, User, Visitor};
+    group_by.iter().any(|field| matches!(field, Page | Session | User | Visitor))
 }
 
 /// The names a filter allows.
@@ -412,7 +422,8 @@ fn people(question: &Question<'_>, known: &Known) -> Option<(Source, Sample)> {
         return None;
     }
     let rows = known.sessions(question.project, &cover.rolled);
-    let sample = if question.sampling == Sampling::Never || rows <= question.limits.few_sessions || picks(question.filters) {
+    let all = question.sampling == Sampling::Never || picks(question.filters) || tells_apart(question.group_by);
+    let sample = if all || rows <= question.limits.few_sessions {
         Sample::ALL
     } else {
         let steps = question.step.map_or(1, |step| (question.range.end - question.range.start) / step + 1);
@@ -884,6 +895,12 @@ mod tests {
         let events = |sampling| Scene { sampling, ..Scene::default() }.plan(&[Measure::Pages])[0].sample;
         assert_ne!(events(Sampling::Auto), Sample::ALL);
         assert_eq!(events(Sampling::Never), Sample::ALL);
+        // A session is in a sample as a whole or not at all.
+        for field in [Field::Session, Field::Visitor, Field::User, Field::Page] {
+            let grouped = Scene { group_by: vec![field], ..Scene::default() };
+            let parts = grouped.plan(&[Measure::Count, Measure::Sessions, Measure::Pages]);
+            assert!(parts.iter().all(|part| part.sample == Sample::ALL), "{:?}", grouped.group_by);
+        }
     }
 
     #[test]

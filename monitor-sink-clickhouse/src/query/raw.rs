@@ -277,7 +277,7 @@ pub(super) fn select(ask: &Ask<'_>, cover: Option<&Cover>) -> Result<Sql, QueryE
         match (measure, cover) {
             (Measure::Visitors, Some(_)) => _ = distinct(&mut sql, "uniqExactIf(user_hash, known)", ask.sample),
             (Measure::Sessions, Some(_)) => _ = distinct(&mut sql, "uniqExactIf(session_hash, session_hash != 0)", ask.sample),
-            (Measure::Pages, Some(_)) => _ = distinct(&mut sql, "uniqExactIf(page_hash, page_hash != 0)", ask.sample),
+            (Measure::Pages, Some(_)) => _ = pages(&mut sql, "uniqExactIf(page_hash, page_hash != 0", ask.sample),
             (measure, _) => push_measure(&mut sql, measure, ask)?,
         }
         sql.push(" AS ").column(keys + n).push(", ");
@@ -348,7 +348,7 @@ fn push_measure(sql: &mut Sql, measure: &Measure, ask: &Ask<'_>) -> Result<(), Q
         Measure::Rate => sql.push("sum(w) / ").bind(Value::Float(ask.minutes())),
         Measure::Visitors => distinct(sql, "uniqExactIf(user_hash, notEmpty(visitor))", ask.sample),
         Measure::Sessions => distinct(sql, "uniqExactIf(session, notEmpty(session))", ask.sample),
-        Measure::Pages => distinct(sql, "uniqExactIf(page, notEmpty(page))", ask.sample),
+        Measure::Pages => pages(sql, "uniqExactIf(page, notEmpty(page)", ask.sample),
         Measure::Sum => sql.push("sumOrNullIf(value * w, isFinite(value))"),
         Measure::Avg => sql.push("avgWeightedOrNullIf(value, w, isFinite(value))"),
         Measure::Min => sql.push("minOrNullIf(value, isFinite(value))"),
@@ -388,6 +388,16 @@ fn push_measure(sql: &mut Sql, measure: &Measure, ask: &Ask<'_>) -> Result<(), Q
 fn distinct<'a>(sql: &'a mut Sql, seen: &'static str, sample: Sample) -> &'a mut Sql {
     sql.push(seen);
     if sample == Sample::ALL { sql } else { sql.push(" * ").bind(Value::Unsigned(sample.0)) }
+}
+
+/// The same of pages, of which some may be nobody's: those are all read. `seen` is not closed.
+fn pages<'a>(sql: &'a mut Sql, seen: &'static str, sample: Sample) -> &'a mut Sql {
+    sql.push(seen);
+    if sample == Sample::ALL {
+        return sql.push(")");
+    }
+    sql.push(" AND user_hash != cityHash64('')) * ").bind(Value::Unsigned(sample.0));
+    sql.push(" + ").push(seen).push(" AND user_hash = cityHash64(''))")
 }
 
 /// One of five percentiles. They are always computed together: the server recognises the expression and sorts once.

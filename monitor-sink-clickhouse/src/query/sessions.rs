@@ -340,7 +340,7 @@ fn details(scope: &Scope, query: &SessionQuery, cover: &Cover, sessions: &[Liste
     if !cover.rest.is_empty() {
         sql.push(if cover.rolled.is_empty() { "" } else { " UNION ALL " });
         sql.push(
-            "SELECT cityHash64(session), session, any(visitor), argMax(user, (user != '', time, seq)), \
+            "SELECT cityHash64(session), session, anyIf(visitor, visitor != ''), argMax(user, (user != '', time, seq)), \
              toUnixTimestamp64Milli(min(time)), toUnixTimestamp64Milli(max(time)), sum(toFloat64(weight)), \
              sumIf(toFloat64(weight), kind = 'page_view') AS views, sumIf(toFloat64(weight), kind = 'error'), \
              sumIf(toFloat64(weight), kind = 'click'), sumIf(toFloat64(weight), kind = 'rage_click'), \

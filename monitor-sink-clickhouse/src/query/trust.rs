@@ -8,7 +8,7 @@
 //! - Visitors, sessions: `1.96 * sqrt((1 - f) / n)`, `n` being how many were seen.
 //! - Percentiles: the sum's error makes the sample worth `n = 1 / error^2` values; the rank of a percentile `p` is then
 //!   off by `1.96 * sqrt(p (1 - p) / n)`, and the value by that times the slope between the percentiles next to it.
-//! - Percentiles of a rollup: half the width of a bucket, 2.9 %.
+//! - Percentiles of a rollup: the width of a bucket, 5.9 %.
 
 use monitor_core::query::Measure;
 use serde_json::Value as Cell;
@@ -57,23 +57,24 @@ pub(super) fn of_seen(seen: f64, sample: Sample) -> f64 {
     }
 }
 
-/// The error of sums and percentiles, of the row with the largest sum.
+/// The error of sums, of the row with the largest one, and of percentiles, of the largest row that has any.
 fn events(ask: &Ask<'_>, rows: &[Vec<Cell>]) -> f64 {
     let keys = ask.keys() + ask.measures.len();
     let list = |row: &Vec<Cell>, n: usize| -> Vec<f64> {
         row.get(keys + n).and_then(Cell::as_array).into_iter().flatten().filter_map(number).collect()
     };
-    let Some((sums, quantiles)) = rows
-        .iter()
-        .map(|row| (list(row, 0), list(row, 1)))
-        .max_by(|(a, _), (b, _)| a.iter().sum::<f64>().total_cmp(&b.iter().sum::<f64>()))
-    else {
-        return 1.0;
+    let mut lists: Vec<_> = rows.iter().map(|row| (list(row, 0), list(row, 1))).collect();
+    lists.sort_by(|(a, _), (b, _)| b.iter().sum::<f64>().total_cmp(&a.iter().sum::<f64>()));
+    let Some((sums, _)) = lists.first() else { return 1.0 };
+    let percentiles = ask.measures.iter().filter(|measure| is_percentile(measure)).count();
+    let values = match lists.iter().find(|(_, quantiles)| quantiles.iter().any(|value| value.is_finite())) {
+        Some((sums, quantiles)) => {
+            let relative = of_sums(sums, ask.sample) / 1.96;
+            ask.measures.iter().filter_map(|measure| of_percentile(measure, quantiles, relative)).fold(0.0, f64::max)
+        }
+        None => 0.0,
     };
-    let sum = of_sums(&sums, ask.sample);
-    let summed = ask.measures.iter().any(|measure| !is_percentile(measure));
-    let values = ask.measures.iter().filter_map(|measure| of_percentile(measure, &quantiles, sum / 1.96)).fold(0.0, f64::max);
-    if summed { sum.max(values) } else { values }
+    if percentiles < ask.measures.len() { of_sums(sums, ask.sample).max(values) } else { values }
 }
 
 #[allow(clippy::cast_precision_loss, reason = "16 parts")]
@@ -108,7 +109,11 @@ fn number(cell: &Cell) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
+    use monitor_core::Scope;
+    use serde_json::json;
+
     use super::*;
+    use crate::query::filter::Selection;
 
     #[test]
     fn equal_parts_leave_no_doubt_and_unequal_ones_do() {
@@ -117,6 +122,33 @@ mod tests {
         // Deviation 10.33 of a mean of 100: a sixteenth root of it, times 2.13, times the root of 3/4.
         assert!((of_sums(&sums, Sample(4)) - 2.13 * 10.328 / 400.0 * 0.75_f64.sqrt()).abs() < 1e-4);
         assert_eq!(of_sums(&[], Sample(4)), 1.0);
+    }
+
+    #[test]
+    fn the_error_of_percentiles_is_that_of_a_row_that_has_values() {
+        let measures = [Measure::P75];
+        let ask = Ask {
+            selection: Selection { scope: &Scope::All, project: "shop", kinds: &[], filters: &[] },
+            range: 0..1,
+            step: None,
+            zone: 0,
+            group_by: &[],
+            chosen: None,
+            measures: measures.iter().collect(),
+            order: None,
+            limit: 10,
+            sample: Sample(4),
+            totals: false,
+            facets: false,
+        };
+        let sums = |each: f64| (0..16).map(|n| each + f64::from(n % 2)).collect::<Vec<_>>();
+        // The larger row has no values: the server says `nan`, which arrives as text.
+        let larger = vec![Cell::Null, json!(sums(100.0)), json!(["nan", "nan", "nan", "nan", "nan"])];
+        let smaller = vec![json!(75), json!(sums(10.0)), json!([50, 75, 90, 95, 99])];
+        let error = events(&ask, &[larger.clone(), smaller.clone()]);
+        assert!(error > 0.0 && error < 0.1, "{error}");
+        assert_eq!(error, events(&ask, &[smaller]));
+        assert_eq!(events(&ask, &[larger]), 0.0);
     }
 
     #[test]

@@ -33,12 +33,12 @@ use crate::{
     sql::{Sql, Value},
 };
 
-/// Largest relative error of a percentile: half the width of a bucket.
-pub(super) const ERROR: f64 = 0.029;
+/// Largest relative error of a percentile: the width of a bucket. Where in its bucket a value lies is guessed.
+pub(super) const ERROR: f64 = 0.0595;
 
 /// Whether a measure needs the distribution of values.
 pub(super) fn distributed(measure: &Measure) -> bool {
-    level(measure).is_some() || matches!(measure, Measure::Histogram | Measure::Apdex(_))
+    level(measure).is_some() || matches!(measure, Measure::Histogram)
 }
 
 /// The share of values below a percentile.
@@ -179,7 +179,7 @@ fn push_sums(sql: &mut Sql, ask: &Ask<'_>, sums: Sums) {
         }
     }
     // Where there are buckets, they tell how many values there are.
-    if sums == Sums::Added && ask.measures.iter().any(|measure| matches!(measure, Measure::Sum | Measure::Avg | Measure::Apdex(_))) {
+    if sums == Sums::Added && ask.measures.iter().any(|measure| matches!(measure, Measure::Sum | Measure::Avg)) {
         sql.push("sumIf(c_, bucket != -32768) AS n, ");
     }
     for need in needs(ask).filter(|need| need.name != VALUES || sums == Sums::OfGroups) {
@@ -355,25 +355,11 @@ fn push_measure(sql: &mut Sql, n: usize, measure: &Measure, ask: &Ask<'_>) -> Re
         Measure::PoorShare => sql.push("poor / (good + middle + poor)"),
         Measure::CountKind(_) => sql.numbered("toUInt64(round(k_", n).push("))"),
         Measure::Histogram => sql.push("(hb, hc)"),
-        Measure::Apdex(_) => {
-            let target = measure.apdex_target().ok_or_else(|| QueryError::Invalid("apdex takes its target in ms: apdex:500".into()))?;
-            sql.push("if(n = 0, NULL, (");
-            up_to(sql, target).push(" + ");
-            up_to(sql, target * 4.0).push(") / 2 / n)")
-        }
         // Filled in afterwards.
         other if level(other).is_some() => sql.push("NULL"),
         other => return Err(QueryError::Invalid(format!("{other} cannot be computed"))),
     };
     Ok(())
-}
-
-/// How much lies at or below a positive value: whole buckets, and of its own the part below it, in log space.
-fn up_to(sql: &mut Sql, value: f64) -> &mut Sql {
-    let bucket = bucket::of(value);
-    let within = bucket::bounds(bucket).map_or(0.0, |(lower, upper)| (value / lower).ln() / (upper / lower).ln());
-    sql.push("arraySum(arrayMap((b, c) -> multiIf(b < ").bind(Value::Integer(bucket.into()));
-    sql.push(", c, b = ").bind(Value::Integer(bucket.into())).push(", c * ").bind(Value::Float(within)).push(", 0), hb, hc))")
 }
 
 #[cfg(test)]

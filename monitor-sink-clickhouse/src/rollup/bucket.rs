@@ -22,7 +22,8 @@ const ONE: i16 = 13_000;
 pub(crate) const SQL: &str = "if(isFinite(value), if(value = 0, toInt16(0), \
     toInt16(if(value > 0, 1, -1) * (13000 + toInt32(floor(log2(abs(value)) * 12))))), toInt16(-32768))";
 
-/// The bucket of a value.
+/// The bucket of a value, as [`SQL`] says.
+#[cfg(test)]
 #[allow(clippy::cast_possible_truncation, reason = "between -12888 and 12288, see above")]
 pub(crate) fn of(value: f64) -> i16 {
     if !value.is_finite() {

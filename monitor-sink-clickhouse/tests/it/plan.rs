@@ -114,8 +114,6 @@ fn is_percentile(column: &str) -> bool {
 fn agree(column: &str, planned: &Value, exact: &Value) -> bool {
     match (planned.as_f64(), exact.as_f64()) {
         (Some(a), Some(b)) if is_percentile(column) => (a - b).abs() <= 0.06 * b.abs() + 1e-9,
-        // Of the values in the bucket of a target nobody knows on which side they are.
-        (Some(a), Some(b)) if column.starts_with("apdex") => (a - b).abs() < 0.35,
         (Some(a), Some(b)) => (a - b).abs() <= 1e-6 * b.abs(),
         _ => planned == exact,
     }
@@ -473,7 +471,7 @@ async fn a_question_is_divided_and_put_together() {
     });
     let (planned, exact) = (ask(&monitor, members.clone(), false).await, ask(&monitor, members, true).await);
     assert_eq!((planned.stats.source, planned.stats.sample), (Source::Rollup, 1.0));
-    assert!(planned.stats.error > 0.02 && planned.stats.error < 0.03, "percentiles are as good as the buckets: {:?}", planned.stats);
+    assert!(planned.stats.error > 0.05 && planned.stats.error < 0.06, "percentiles are as good as the buckets: {:?}", planned.stats);
     compare(&planned, &exact, 1).unwrap();
     let visitors: Vec<u64> = planned.rows.iter().map(|row| row[1].as_u64().unwrap()).collect();
     assert!(visitors.is_sorted_by(|a, b| a >= b));
@@ -513,7 +511,8 @@ async fn events_of_nobody_are_in_every_sample_and_not_multiplied() {
         envelope.origin.user = String::new();
     }
     let monitor = built(requests, 500).await;
-    let members = json!({"filters": [{"field": "attributes.plan", "op": "in", "values": ["pro"]}], "measures": ["count", "visitors"]});
+    let members =
+        json!({"filters": [{"field": "attributes.plan", "op": "in", "values": ["pro"]}], "measures": ["count", "visitors", "pages"]});
     let (sample, all) = (ask(&monitor, members.clone(), false).await, ask(&monitor, members, true).await);
     assert!(sample.stats.sample < 1.0);
     assert_eq!(sample.rows, all.rows);

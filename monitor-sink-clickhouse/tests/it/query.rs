@@ -613,11 +613,23 @@ async fn the_period_before_comes_with_its_times_moved() {
     let table = monitor.ask(question).await;
     assert_eq!((table.rows.len(), table.totals.unwrap()), (2, vec![vec![Value::Null, json!(2)]]));
     assert_eq!((table.previous.unwrap().len(), table.previous_totals.unwrap()), (3, vec![vec![Value::Null, json!(4)]]));
-    // A list that was cut is compared with the same groups.
-    let list = monitor
-        .ask(json!({"from": NOON, "to": NOON + 600_000, "group_by": ["name"], "limit": 1, "compare": true, "measures": ["count"]}))
-        .await;
-    assert_eq!((list.rows, list.previous.unwrap()), (vec![vec![json!("a"), json!(2)]], vec![vec![json!("a"), json!(1)]]));
+    // A list that was cut is compared with the same groups, one that just fits also with what there was before.
+    let list = async |minutes: i64| {
+        let (from, to) = (NOON - 120_000, NOON + (minutes - 2) * 60_000);
+        let order = json!({"column": "count", "descending": true});
+        monitor
+            .ask(json!({"from": from, "to": to, "group_by": ["name"], "limit": 1, "order_by": order, "compare": true, "measures": ["count"]}))
+            .await
+    };
+    let row = |name: &str, count: u64| vec![json!(name), json!(count)];
+    let cut = list(10).await;
+    assert_eq!((cut.rows, cut.previous.unwrap()), (vec![row("a", 3)], vec![]));
+    let fits = list(1).await;
+    assert_eq!((fits.rows, fits.previous.unwrap()), (vec![row("b", 1)], vec![]));
+    let question = json!({"from": NOON, "to": NOON + 600_000, "group_by": ["name"], "limit": 1, "compare": true, "measures": ["count"],
+        "order_by": {"column": "count", "descending": true}});
+    let fits = monitor.ask(question).await;
+    assert_eq!((fits.rows, fits.previous.unwrap()), (vec![row("a", 2)], vec![row("b", 3), row("a", 1)]));
 }
 
 #[tokio::test]
