@@ -82,7 +82,7 @@ export async function startMock({ port = 0, mount = '/monitor/', token = '', pas
     if (path === 'query/system') return send(response, 200, system(Date.now(), started));
     if (path === 'query/storage') return send(response, 200, storage(Object.values(stores).flat()));
     const project = path === 'live' ? url.searchParams.get('project') : document?.project;
-    if (!Object.hasOwn(stores, project ?? '')) return fail(response, 404, 'not_found', 'unknown project');
+    if (!Object.hasOwn(stores, project ?? '')) return fail(response, 404, 'not_found', 'no such project');
     const events = stores[project];
     switch (path) {
       case 'live': return live(url, project, response);
@@ -107,7 +107,7 @@ export async function startMock({ port = 0, mount = '/monitor/', token = '', pas
   function logIn(incoming, document, response) {
     if (incoming.method !== 'POST') return send(response, 200, { password: password !== '', token: token !== '' });
     const right = (password !== '' && document?.password === password) || (token !== '' && document?.token === token);
-    if (!right) return fail(response, 401, 'unauthorized', 'the user or the password is wrong');
+    if (!right) return fail(response, 401, 'login_refused', 'name, password or token are not right');
     sessions++;
     return send(response, 200, { name: document.user ?? 'token', everywhere: 'viewer', projects: [], expires: null, can_log_out: true }, { 'Set-Cookie': `session=${sessions}; Path=${mount}; HttpOnly; SameSite=Lax` });
   }

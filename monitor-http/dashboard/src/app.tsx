@@ -14,6 +14,7 @@ import { dark, project, projects, view } from './state/store.ts';
 import { useResource } from './state/use-resource.ts';
 import type { Page } from './state/url.ts';
 import { Empty, ErrorNote, Skeleton } from './ui/bits.tsx';
+import { Boundary } from './ui/Boundary.tsx';
 import { Frame } from './ui/Frame.tsx';
 import { pageLabel } from './ui/pages.ts';
 
@@ -50,9 +51,11 @@ function ProjectView({ current: { id, ...current } }: { current: Project }) {
   const Shown = PAGES[page];
   return (
     <Frame>
-      {fingerprint !== null ? <ErrorDetail key={fingerprint} project={id} fingerprint={fingerprint} />
-        : session !== null ? <SessionDetail key={session} project={id} session={session} />
-        : <Shown project={id} />}
+      <Boundary key={JSON.stringify([page, fingerprint, session])}>
+        {fingerprint !== null ? <ErrorDetail project={id} fingerprint={fingerprint} />
+          : session !== null ? <SessionDetail project={id} session={session} />
+          : <Shown project={id} />}
+      </Boundary>
     </Frame>
   );
 }

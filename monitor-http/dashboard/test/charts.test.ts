@@ -50,6 +50,11 @@ describe('the mean load', () => {
 });
 
 describe('a table as CSV', () => {
+  it('runs nothing behind blanks, nor what is written full-width, as the service has it', () => {
+    for (const cell of [' =HYPERLINK("http://x")', '\u00a0+1', '\ufeff -1', '\n=1', '\0=1', '\uff1d1', '  \uff20a', '\t1']) expect(csvOf([cell], [])).toMatch(/^"?'/);
+    for (const cell of [' a=1', '/cart', '   ']) expect(csvOf([cell], [])).toBe(`${cell}\r\n`);
+  });
+
   it('is read back as it was, and runs nothing in a spreadsheet', () => {
     const text = csvOf(['a', 'b'], [['x,y', 1.5], ['say "no"', null], ['=cmd()', -2], ['@a', 3]]);
     expect(text.split('\r\n')).toEqual(['a,b', '"x,y",1.5', '"say ""no""",', "'=cmd(),-2", "'@a,3", '']);

@@ -45,7 +45,7 @@ it('what is not known is a dash, never a zero', () => {
   expect(formatCount(Number.NaN)).toBe('–');
   expect(formatDateTime(9e15)).toBe('–');
   expect(formatDateTime(Number.NaN)).toBe('–');
-  expect(formatStep(Number.POSITIVE_INFINITY, 1000)).toBe('–');
+  expect(formatStep(Number.POSITIVE_INFINITY, 1000, 0)).toBe('–');
 });
 
 it('CLS is a score, the other vitals are durations', () => {

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { formatStep, formatStepFull, stepInFile } from '../src/lib/format.ts';
 import { PRESETS, earlier, isPartial, refreshEvery, stepFor, stepsOf, windowOf, zoneAt, type Preset } from '../src/lib/range.ts';
 
 const NOW = 1_732_096_812_345;
@@ -69,6 +70,24 @@ describe('what ends now begins', () => {
     expect(stepsOf(window).length).toBe(31);
     for (const time of stepsOf(window)) expect((time + HOUR) % (24 * HOUR)).toBe(0);
   });
+
+  // Sydney put its clocks on on 4 October 2026, Berlin back on 27 October 2024; Apia is a day ahead, and St. John's half an hour off.
+  it.each([['Australia/Sydney', '2026-11-23T02:00:00Z'], ['Australia/Sydney', '2026-05-20T02:00:00Z'], ['Europe/Berlin', '2024-11-20T12:00:00Z'], ['Europe/Berlin', '2025-05-20T12:00:00Z'], ['America/St_Johns', '2026-11-23T02:00:00Z'], ['Pacific/Apia', '2026-11-23T02:00:00Z']])(
+    'at days that are called by what they cover, in %s on %s', (place, now) => {
+      const window = windowIn(place, '90d', now);
+      const times = stepsOf(window);
+      const named = (time: number) => formatStep(time, window.step, window.zone);
+      expect(new Set(times.map(named)).size).toBe(times.length);
+      for (const [index, time] of times.entries()) {
+        // Noon is within the day whatever the clocks did.
+        const noon = new Intl.DateTimeFormat('en-US', { timeZone: place, month: 'short', day: 'numeric' }).format(time + 12 * HOUR);
+        expect(named(time)).toBe(noon);
+        expect(formatStepFull(time, window.step, window.zone)).toMatch(new RegExp(`, ${noon}$`));
+        const file = stepInFile(time, window.step, window.zone);
+        expect(new Date(file).toLocaleDateString('en-US', { timeZone: 'UTC', month: 'short', day: 'numeric' })).toBe(noon);
+        if (index > 0) expect(Date.parse(file) - Date.parse(stepInFile(times[index - 1]!, window.step, window.zone))).toBe(24 * HOUR);
+      }
+    });
 
   it('at a step of minutes when it is short', () => {
     expect((['15m', '1h', '6h'] as const).map((preset) => begin(windowIn('Asia/Kathmandu', preset, '2024-11-20T18:46:12+05:45')))).toEqual(['2024-11-20T12:46', '2024-11-20T12:01', '2024-11-20T07:00']);

@@ -1,16 +1,16 @@
 // Every request to the service. Addresses are relative to the document, which is where the host mounted the service.
 
 import { signal } from '@preact/signals';
-import { t } from '../i18n/frame.ts';
+import { isEventPage, isObject, isProjects, isTable, type Members } from './shapes.ts';
 import { shared } from './shared.ts';
 import type { EventField, EventPage, EventsQuery, IssueState, Project, Query, Scoped, SessionQuery, Table } from './types.ts';
 
-/** What went wrong, in the words the service used; `status` 0 means that there was no answer. */
+/** What went wrong, in the words the service used, which i18n/reasons.ts translates; `status` 0 means that there was no answer. */
 export class ApiError extends Error {
   readonly status: number;
   readonly code: string;
 
-  constructor(status: number, code: string, message: string) {
+  constructor(status: number, code: string, message = '') {
     super(message);
     this.name = 'ApiError';
     this.status = status;
@@ -70,7 +70,7 @@ export async function request(path: string, init: RequestInit): Promise<Response
     response = await fetch(path, { ...init, headers, cache: 'no-store', credentials: 'same-origin' });
   } catch (error) {
     if (init.signal?.aborted) throw error;
-    throw new ApiError(0, 'unreachable', t('unreachable'));
+    throw new ApiError(0, 'unreachable');
   }
   if (response.ok) return response;
   // A login that is refused says so itself.
@@ -82,24 +82,26 @@ export async function request(path: string, init: RequestInit): Promise<Response
 }
 
 async function errorOf(response: Response): Promise<ApiError> {
-  const fallback = t('answeredStatus', { status: String(response.status) });
   try {
     const body = (await response.json()) as { error?: { code?: unknown; message?: unknown } };
     const { code, message } = body.error ?? {};
-    return new ApiError(response.status, typeof code === 'string' ? code : '', typeof message === 'string' && message ? message : fallback);
+    return new ApiError(response.status, typeof code === 'string' ? code : '', typeof message === 'string' ? message : '');
   } catch {
-    return new ApiError(response.status, '', fallback);
+    return new ApiError(response.status, '');
   }
 }
 
-async function json<T>(path: string, init: RequestInit): Promise<T> {
+/** The answer as an object, which must be what `isRight` looks for. */
+export async function json<T>(path: string, init: RequestInit, isRight: (answer: Members) => boolean = () => true): Promise<T> {
   const response = await request(path, init);
+  let answer: unknown;
   try {
-    return (await response.json()) as T;
+    answer = await response.json();
   } catch (error) {
     if (init.signal?.aborted) throw error;
-    throw new ApiError(response.status, 'bad_answer', t('badAnswer'));
   }
+  if (!isObject(answer) || !isRight(answer)) throw new ApiError(response.status, 'bad_answer');
+  return answer as T;
 }
 
 const post = (body: unknown, signal: AbortSignal): RequestInit => ({
@@ -107,7 +109,7 @@ const post = (body: unknown, signal: AbortSignal): RequestInit => ({
 });
 
 export async function getProjects(signal: AbortSignal): Promise<Project[]> {
-  return (await json<{ projects: Project[] }>('query/projects', { signal })).projects;
+  return (await json<{ projects: Project[] }>('query/projects', { signal }, isProjects)).projects;
 }
 
 /** How one can log in; the service answers that to everybody. */
@@ -138,17 +140,17 @@ export async function logOut(signal: AbortSignal): Promise<void> {
 
 export const ask = (query: Query, signal: AbortSignal): Promise<Table> => askTable('query', query, signal);
 export const askSessions = (query: SessionQuery, signal: AbortSignal): Promise<Table> => askTable('query/sessions', query, signal);
-export const getStorage = (signal: AbortSignal): Promise<Table> => json<Table>('query/storage', { signal });
+export const getStorage = (signal: AbortSignal): Promise<Table> => json<Table>('query/storage', { signal }, isTable);
 
 /** Where a question is asked; all of these answer with a table. */
 export type TablePath = 'query' | 'query/funnel' | 'query/retention' | 'query/paths' | 'query/sessions' | 'query/issues';
 
 export function askTable(path: TablePath, query: Scoped, signal: AbortSignal): Promise<Table> {
-  return shared(`${path} ${JSON.stringify(query)}`, signal, (either) => json<Table>(path, post(query, either)));
+  return shared(`${path} ${JSON.stringify(query)}`, signal, (either) => json<Table>(path, post(query, either), isTable));
 }
 
 export function askEvents<F extends EventField = EventField>(query: EventsQuery<F>, signal: AbortSignal): Promise<EventPage<F>> {
-  return shared(`query/events ${JSON.stringify(query)}`, signal, (either) => json<EventPage<F>>('query/events', post(query, either)));
+  return shared(`query/events ${JSON.stringify(query)}`, signal, (either) => json<EventPage<F>>('query/events', post(query, either), isEventPage));
 }
 
 export async function setIssue(state: IssueState, signal: AbortSignal): Promise<void> {

@@ -3,7 +3,7 @@ import { SseParser } from './sse.ts';
 import type { EventDocument, Filter } from './types.ts';
 
 /** `waiting` connects again by itself, `refused` does not. */
-export type LiveStatus = { state: 'connecting' } | { state: 'open' } | { state: 'waiting' | 'refused'; reason: string };
+export type LiveStatus = { state: 'connecting' } | { state: 'open' } | { state: 'waiting' | 'refused'; error: ApiError };
 
 export interface LiveHandlers {
   onEvents(events: EventDocument[]): void;
@@ -21,20 +21,20 @@ export async function followLive(project: string, kinds: readonly string[], filt
   let wait = FIRST_WAIT;
   while (!signal.aborted) {
     handlers.onStatus({ state: 'connecting' });
-    let reason = 'the stream ended';
+    let failure = new ApiError(0, 'stream_ended');
     try {
       await readOnce(project, kinds, filters, { ...handlers, onStatus: (status) => { wait = FIRST_WAIT; handlers.onStatus(status); } }, signal);
     } catch (error) {
       if (signal.aborted) return;
-      reason = error instanceof Error ? error.message : String(error);
+      failure = error instanceof ApiError ? error : new ApiError(0, 'stream_broken', error instanceof Error ? error.message : String(error));
       // Asking the same again does not help.
-      if (error instanceof ApiError && [400, 401, 404].includes(error.status)) {
-        handlers.onStatus({ state: 'refused', reason });
+      if ([400, 401, 404].includes(failure.status)) {
+        handlers.onStatus({ state: 'refused', error: failure });
         return;
       }
     }
     if (signal.aborted) return;
-    handlers.onStatus({ state: 'waiting', reason });
+    handlers.onStatus({ state: 'waiting', error: failure });
     await pause(wait * (0.5 + Math.random() / 2), signal);
     wait = Math.min(wait * 2, LONGEST_WAIT);
   }
@@ -49,7 +49,7 @@ async function readOnce(project: string, kinds: readonly string[], filters: read
   const either = AbortSignal.any([signal, silence.signal]);
   try {
     const response = await request(`live?${params}`, { headers: { Accept: 'text/event-stream' }, signal: either });
-    if (!response.body) throw new Error('the stream has no body');
+    if (!response.body) throw new ApiError(0, 'stream_ended');
     handlers.onStatus({ state: 'open' });
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
     const parser = new SseParser();
@@ -65,7 +65,7 @@ async function readOnce(project: string, kinds: readonly string[], filters: read
       }
     }
   } catch (error) {
-    if (silence.signal.aborted && !signal.aborted) throw new Error('the stream went silent');
+    if (silence.signal.aborted && !signal.aborted) throw new ApiError(0, 'stream_silent');
     throw error;
   } finally {
     clearTimeout(timer);

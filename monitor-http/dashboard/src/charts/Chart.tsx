@@ -5,7 +5,7 @@ import type { Stats } from '../api/types.ts';
 import { t } from '../i18n/frame.ts';
 import { language } from '../i18n/index.ts';
 import { csvOf, download } from '../lib/csv.ts';
-import { formatStepFull } from '../lib/format.ts';
+import { formatStepFull, stepInFile } from '../lib/format.ts';
 import { dark } from '../state/store.ts';
 import { Card, Skeleton } from '../ui/bits.tsx';
 import { Icon } from '../ui/Icon.tsx';
@@ -82,7 +82,7 @@ function ChartTable({ spec, height }: { spec: ChartSpec; height: number }) {
   const marked = (time: number) => marks.filter((mark) => mark.time >= time && mark.time < time + spec.step).map(({ label }) => label).join(', ');
 
   function save() {
-    const rows = spec.times.map((time, index) => [new Date(time).toISOString(), ...columns.map(({ series }) => series.values[index] ?? null)]);
+    const rows = spec.times.map((time, index) => [stepInFile(time, spec.step, spec.zone), ...columns.map(({ series }) => series.values[index] ?? null)]);
     download(`${spec.title}.csv`, new Blob([csvOf([t('time'), ...columns.map(({ series }) => series.name)], rows)], { type: 'text/csv;charset=utf-8' }));
   }
   return (
@@ -93,7 +93,7 @@ function ChartTable({ spec, height }: { spec: ChartSpec; height: number }) {
           <thead><tr><th scope="col">{t('time')}</th>{columns.map(({ series }) => <th scope="col" class="num" key={series.name}>{series.name}</th>)}</tr></thead>
           <tbody>
             {spec.times.map((time, index) => (
-              <tr key={time}><th scope="row">{formatStepFull(time, spec.step)}{marked(time) && <span class="tag">{marked(time)}</span>}</th>{columns.map(({ series, format }) => <td class="num" key={series.name}>{format(series.values[index] ?? null)}</td>)}</tr>
+              <tr key={time}><th scope="row">{formatStepFull(time, spec.step, spec.zone)}{marked(time) && <span class="tag">{marked(time)}</span>}</th>{columns.map(({ series, format }) => <td class="num" key={series.name}>{format(series.values[index] ?? null)}</td>)}</tr>
             )).reverse()}
           </tbody>
         </table>

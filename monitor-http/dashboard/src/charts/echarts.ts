@@ -145,9 +145,9 @@ function labelEvery(count: number, width: number): number {
 }
 
 /** The day stands only where it is another one than at the label before. */
-function axisLabel({ step }: ChartSpec, time: number, before: number | undefined): string {
+function axisLabel({ step, zone }: ChartSpec, time: number, before: number | undefined): string {
   const isSameDay = before !== undefined && new Date(before).toDateString() === new Date(time).toDateString();
-  return step >= HOUR && step < 24 * HOUR && isSameDay ? formatStep(time, MINUTE) : formatStep(time, step);
+  return step >= HOUR && step < 24 * HOUR && isSameDay ? formatStep(time, MINUTE, zone) : formatStep(time, step, zone);
 }
 
 const MINUTE = 60_000;
@@ -157,7 +157,7 @@ function tipOf(spec: ChartSpec, palette: Palette, { dataIndex = 0 }: { dataIndex
   const tip = document.createElement('div');
   tip.className = 'tip';
   const time = spec.times[dataIndex] ?? 0;
-  tip.append(textElement('div', 'tip-time', formatStepFull(time, spec.step) + (spec.partial && dataIndex === spec.times.length - 1 ? `, ${t('soFar')}` : '')));
+  tip.append(textElement('div', 'tip-time', formatStepFull(time, spec.step, spec.zone) + (spec.partial && dataIndex === spec.times.length - 1 ? `, ${t('soFar')}` : '')));
   for (const panel of spec.panels) {
     for (const series of panel.series) {
       const row = textElement('div', 'tip-row', '');

@@ -4,6 +4,8 @@ export interface ChartSpec {
   /** Starts of the steps, ms since the epoch. */
   times: number[];
   step: number;
+  /** That of the steps, as in the window: days are called by it. */
+  zone: number;
   /** Whether the last step is still running, so that its counts are not yet whole. */
   partial: boolean;
   /** Drawn below each other over one time axis: things of different size never share an axis. */

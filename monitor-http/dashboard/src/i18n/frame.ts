@@ -108,6 +108,7 @@ export const t = messages({
   deleteView: ['Delete {name}', '删除{name}'],
 
   // Freshness
+  loadAnew: ['Refresh', '刷新'],
   notUpdating: ['Not updating', '未更新'],
   fixedRange: ['Fixed range', '固定范围'],
   everySeconds: ['Every {n} s', '每 {n} 秒'],
@@ -134,9 +135,9 @@ export const t = messages({
   tryAgain: ['Try again', '重试'],
   emptyRange: ['Nothing in this range', '此范围内没有数据'],
   emptyRangeText: ['Change the range or the filters.', '请更改时间范围或筛选条件。'],
-  unreachable: ['the server cannot be reached', '无法连接服务器'],
-  badAnswer: ['the answer is not valid JSON', '返回的内容不是有效的 JSON'],
-  answeredStatus: ['the server answered {status}', '服务器返回 {status}'],
+  colon: [': ', '：'],
+  stop: ['. ', '。'],
+  inBrackets: [' ({text})', '（{text}）'],
 
   // Charts and tables
   showTable: ['Show as table', '以表格显示'],

@@ -54,7 +54,6 @@ export const t = messages({
   onlyFailed: ['Failed', '失败'],
   noneKept: ['No such request is kept in this range', '该时间范围内没有此类请求'],
   allEvents: ['All events', '全部事件'],
-  open: ['Details of {what}', '{what} 的详情'],
   time: ['Time', '时间'],
   status: ['Status', '状态'],
   duration: ['Duration', '时长'],

@@ -6,8 +6,9 @@ export function csvOf(header: readonly string[], rows: readonly (readonly (strin
 function cellOf(cell: string | number | null): string {
   if (cell === null) return '';
   if (typeof cell === 'number') return String(cell);
-  // Spreadsheets run what begins like a formula: https://owasp.org/www-community/attacks/CSV_Injection
-  const text = /^[=+\-@\t\r]/.test(cell) ? `'${cell}` : cell;
+  // Spreadsheets run what begins like a formula: https://owasp.org/www-community/attacks/CSV_Injection. Some read the full-width forms
+  // like the plain ones, and some pass over blanks before them: the same rule as that of the service, in format.rs.
+  const text = /^[ \u00a0\ufeff]*[=+\-@\t\r\n\0\uff1d\uff0b\uff0d\uff20]/.test(cell) ? `'${cell}` : cell;
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 

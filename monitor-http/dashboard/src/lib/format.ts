@@ -129,21 +129,32 @@ export const formatDate = dates({ year: 'numeric', month: 'short', day: 'numeric
 /** A day of UTC: where the viewer is, it begins at another hour and perhaps on another date. */
 export const formatDayOfUtc = dates({ month: 'short', day: 'numeric', timeZone: 'UTC' });
 const hourMinute = dates({ hour: '2-digit', minute: '2-digit', hourCycle: 'h23' });
-const dayOnly = dates({ month: 'short', day: 'numeric' });
 const dayHour = dates({ month: 'short', day: 'numeric', hour: '2-digit', minute: '2-digit', hourCycle: 'h23' });
-const weekday = dates({ weekday: 'short', month: 'short', day: 'numeric' });
+const weekdayOfUtc = dates({ weekday: 'short', month: 'short', day: 'numeric', timeZone: 'UTC' });
+
+const DAY = 86_400_000;
+
+/*
+ * Steps of days begin at midnight of the zone that was asked with, over the whole range. Beyond a change of clocks the viewer's own midnight is
+ * an hour off: read in the viewer's zone such a step could begin at 23:00 and be called by the day before. `zone` is that of the window.
+ */
 
 /** The label of a step on a time axis: as precise as the step needs, no more. */
-export function formatStep(time: number, step: number): string {
+export function formatStep(time: number, step: number, zone: number): string {
   if (step < 60_000) return formatTime(time);
   if (step < 3_600_000) return hourMinute(time);
-  return step < 86_400_000 ? dayHour(time) : dayOnly(time);
+  return step < DAY ? dayHour(time) : formatDayOfUtc(time + zone);
 }
 
 /** The whole step, in the tooltip and in tables. */
-export function formatStepFull(time: number, step: number): string {
+export function formatStepFull(time: number, step: number, zone: number): string {
   if (step < 60_000) return formatDateTime(time);
-  return step < 86_400_000 ? dayHour(time) : weekday(time);
+  return step < DAY ? dayHour(time) : weekdayOfUtc(time + zone);
+}
+
+/** The step in a file: the moment that it begins, or the date of its day. */
+export function stepInFile(time: number, step: number, zone: number): string {
+  return step < DAY ? new Date(time).toISOString() : new Date(time + zone).toISOString().replace(/T.*/, '');
 }
 
 /** `12 s ago`; a clock that runs ahead of the server's gives `just now`, never a negative age. */

@@ -34,7 +34,7 @@ export function rangeLength(range: Range): number {
   return 'preset' in range ? PRESETS[range.preset] : range.to - range.from;
 }
 
-/** The offset of the viewer's zone at that time; a range over a change of clocks keeps that of its end. */
+/** The offset of the viewer's zone at that time; a range over a change of clocks keeps that of its end, also in the names of its days. */
 export function zoneAt(time: number): number {
   return -new Date(time).getTimezoneOffset() * MINUTE;
 }

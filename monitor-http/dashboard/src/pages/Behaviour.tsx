@@ -95,7 +95,7 @@ function Course({ answers }: { answers: Figures }) {
   const spec = useMemo((): ChartSpec => {
     const { tables: { views: viewed, peopleCourse: crowd }, times, window } = answers;
     return {
-      title: t('course'), times, step: window.step, partial: isPartial(window),
+      title: t('course'), times, step: window.step, zone: window.zone, partial: isPartial(window),
       panels: [
         {
           format: formatCount,

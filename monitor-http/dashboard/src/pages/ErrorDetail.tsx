@@ -102,7 +102,7 @@ function TrendChart({ answers }: { answers: Answers<'trend' | 'releases'> }) {
   const spec = useMemo<ChartSpec>(() => {
     const { window, times, tables } = answers;
     return {
-      title: t('occurrences'), times, step: window.step, partial: isPartial(window), marks: releaseMarks(tables.releases.rows, times),
+      title: t('occurrences'), times, step: window.step, zone: window.zone, partial: isPartial(window), marks: releaseMarks(tables.releases.rows, times),
       panels: [{ format: formatCount, series: [{ name: t('events'), kind: 'bar', color: 'poor', values: seriesOf(tables.trend.rows, times, 'count', 0) }] }],
     };
   }, [answers]);

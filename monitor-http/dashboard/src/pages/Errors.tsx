@@ -68,7 +68,7 @@ function CourseChart({ answers }: { answers: Answers<'course' | 'releases'> }) {
 function courseOf({ window, times, tables: { course, releases } }: Answers<'course' | 'releases'>): ChartSpec {
   const [errors, messages] = [seriesOf(course.rows, times, 'count:error', 0), seriesOf(course.rows, times, 'count:message', 0)];
   return {
-    title: t('course'), times, step: window.step, partial: isPartial(window), marks: releaseMarks(releases.rows, times),
+    title: t('course'), times, step: window.step, zone: window.zone, partial: isPartial(window), marks: releaseMarks(releases.rows, times),
     panels: [{
       format: formatCount,
       series: [

@@ -3,8 +3,9 @@ import { askEvents, exportEvents, type ExportFormat } from '../api/client.ts';
 import { within } from '../api/queries/common.ts';
 import type { EventDocument, EventsQuery, Stats } from '../api/types.ts';
 import { t } from '../i18n/frame.ts';
+import { reasonText } from '../i18n/reasons.ts';
 import { download } from '../lib/csv.ts';
-import { formatDateTime } from '../lib/format.ts';
+import { formatDateTime, formatTime } from '../lib/format.ts';
 import { KINDS, isBad, kindLabel, summaryOf } from '../lib/kinds.ts';
 import { rangeKey, windowOf } from '../lib/range.ts';
 import { change, view } from '../state/store.ts';
@@ -61,6 +62,7 @@ function List({ question, base }: { question: string; base(window: { from: numbe
     <Card class="list-card" title={<h1>{t('eventsTitle')}</h1>} stats={data ? [data.stats] : undefined} actions={
       <>
         <MultiSelect label={t('kind')} options={KINDS.map((value) => ({ value, label: kindLabel(value) }))} chosen={view.value.kinds} onChange={(chosen) => change({ kinds: chosen })} />
+        {data && <button type="button" class="button" title={t('updatedAt', { time: formatTime(data.query.to) })} onClick={first.reload}><Icon name="again" />{t('loadAnew')}</button>}
         {data && data.events.length > 0 && <Export query={data.query} />}
       </>
     }>
@@ -111,7 +113,7 @@ function Export({ query }: { query: EventsQuery }) {
     try {
       download(`events.${format}`, await exportEvents(query, format, new AbortController().signal));
     } catch (error) {
-      setFailed(error instanceof Error ? error.message : String(error));
+      setFailed(reasonText(error));
     }
     setBusy(null);
   }

@@ -5,6 +5,7 @@ import { followLive, type LiveStatus } from '../api/live.ts';
 import { filtersOf } from '../api/queries/common.ts';
 import type { EventDocument } from '../api/types.ts';
 import { t } from '../i18n/live.ts';
+import { reasonText } from '../i18n/reasons.ts';
 import { formatTime } from '../lib/format.ts';
 import { isBad, KINDS, kindLabel, summaryOf } from '../lib/kinds.ts';
 import { change, view } from '../state/store.ts';
@@ -82,7 +83,7 @@ export function Live({ project }: { project: string }) {
       }>
         {missed > 0 && <p class="missed" role="status"><Icon name="warn" />{t('missed', { n: missed })}</p>}
         {events.length === 0
-          ? <Empty title={status.state === 'open' ? t('listening') : status.state === 'connecting' ? t('connecting') : t('noConnection')}>{status.state === 'open' ? t('listeningText') : 'reason' in status ? status.reason : ''}</Empty>
+          ? <Empty title={status.state === 'open' ? t('listening') : status.state === 'connecting' ? t('connecting') : t('noConnection')}>{status.state === 'open' ? t('listeningText') : 'error' in status ? reasonText(status.error) : ''}</Empty>
           : <ol class="stream">{events.map((event) => <LiveRow key={event.id} event={event} />)}</ol>}
         {events.length > 0 && <p class="foot">{t(events.length === LIVE_ROWS ? 'last' : 'some', { n: events.length })}</p>}
       </Card>
@@ -93,7 +94,7 @@ export function Live({ project }: { project: string }) {
 function Status({ status, paused }: { status: LiveStatus; paused: boolean }) {
   const live = status.state === 'open' && !paused;
   const text = status.state === 'waiting' ? t('reconnecting') : status.state === 'refused' ? t('notConnected') : status.state === 'connecting' ? t('connecting') : paused ? t('paused') : t('live');
-  return <span class={`live ${live ? 'live-live' : 'reason' in status ? 'live-failing' : 'live-fixed'}`} title={'reason' in status ? status.reason : ''} role="status"><span class="live-dot" />{text}</span>;
+  return <span class={`live ${live ? 'live-live' : 'error' in status ? 'live-failing' : 'live-fixed'}`} title={'error' in status ? reasonText(status.error) : ''} role="status"><span class="live-dot" />{text}</span>;
 }
 
 /** A class for the sake of one thing: a row whose event is the same is not drawn again, 500 times, four times a second. */

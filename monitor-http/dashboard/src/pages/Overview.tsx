@@ -90,7 +90,7 @@ function Trends({ data }: { data: Data }) {
 }
 
 function chartOf(data: Data, title: string, panels: ChartSpec['panels'], marks: Mark[]): ChartSpec {
-  return { title, times: data.times, step: data.window.step, partial: isPartial(data.window), panels, ...(marks.length > 0 && { marks }) };
+  return { title, times: data.times, step: data.window.step, zone: data.window.zone, partial: isPartial(data.window), panels, ...(marks.length > 0 && { marks }) };
 }
 
 function viewsChart(data: Data, marks: Mark[]): ChartSpec {

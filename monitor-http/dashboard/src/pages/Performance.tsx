@@ -61,7 +61,7 @@ function Course({ answers, name }: { answers: Figures; name: VitalName }) {
 function courseOf({ tables, times, window }: Figures, name: VitalName): ChartSpec {
   const rows = tables.vitals.rows.filter((row) => row['name'] === name);
   return {
-    title: t('percentiles', { name }), times, step: window.step, partial: isPartial(window),
+    title: t('percentiles', { name }), times, step: window.step, zone: window.zone, partial: isPartial(window),
     panels: [
       {
         weight: 2.4, format: (value) => formatVital(name, value), ...(name !== 'CLS' && { tick: formatDurationTick }),

@@ -99,7 +99,7 @@ function outcomesChart({ window, times, tables }: Answers<'outcomes'>): ChartSpe
   const series = statusSeries(tables.outcomes.rows, times);
   const seen = STATUS_CLASSES.filter((name) => series[name].some((count) => count > 0));
   return {
-    title: t('outcomes'), times, step: window.step, partial: isPartial(window),
+    title: t('outcomes'), times, step: window.step, zone: window.zone, partial: isPartial(window),
     panels: [{
       format: formatCount,
       series: seen.map((name) => ({ name: name === 'none' ? t('noAnswer') : name, kind: 'bar', color: CLASS_COLORS[name], values: series[name], stack: 'status' })),
@@ -110,7 +110,7 @@ function outcomesChart({ window, times, tables }: Answers<'outcomes'>): ChartSpe
 function durationsChart({ window, times, tables }: Answers<'durations'>): ChartSpec {
   const line = (column: 'p50' | 'p75' | 'p95', color: 'c6' | 'accent' | 'c5') => ({ name: column, kind: 'line' as const, color, values: seriesOf(tables.durations.rows, times, column, null) });
   return {
-    title: t('durations'), times, step: window.step, partial: isPartial(window),
+    title: t('durations'), times, step: window.step, zone: window.zone, partial: isPartial(window),
     panels: [{ format: formatDuration, tick: formatDurationTick, series: [line('p95', 'c5'), line('p75', 'accent'), line('p50', 'c6')] }],
   };
 }
@@ -171,7 +171,7 @@ function Endpoints({ project, all, origin, stats }: { project: string; all: Endp
   const [method, target] = view.value.params['open'] ?? [];
   const columns: Column<Endpoint>[] = [
     { id: 'endpoint', label: t('endpoint'), value: (one) => `${one.method} ${one.target}`.trim(), cell: (one) => (
-      <button type="button" class="link endpoint-open" aria-label={t('open', { what: `${one.method} ${one.target}` })} onClick={() => openRow(one.method, one.target)}><EndpointName {...one} origin={origin} /></button>
+      <button type="button" class="link endpoint-open" onClick={() => openRow(one.method, one.target)}><EndpointName {...one} origin={origin} /></button>
     ), class: 'col-endpoint' },
     { id: 'count', label: t('count'), num: true, value: (one) => one.count, cell: (one) => formatCount(one.count), href: (one) => eventsHref({ kinds: ['request'], filters: { method: [one.method], target: [one.target] } }) },
     { id: 'failures', label: t('failures'), num: true, value: (one) => one.failures, cell: (one) => one.failures > 0 ? formatCount(one.failures) : <span class="none">0</span>,

@@ -75,7 +75,7 @@ function typesChart({ window, times, tables }: Answers<'course'>): ChartSpec {
   const byType = groupedBy(tables.course.rows, 'name');
   const drawn = totalsBy(tables.course.rows, 'name').slice(0, DRAWN_TYPES);
   return {
-    title: t('resourceCourse'), times, step: window.step, partial: isPartial(window),
+    title: t('resourceCourse'), times, step: window.step, zone: window.zone, partial: isPartial(window),
     panels: [{
       format: formatDuration, tick: formatDurationTick,
       series: drawn.map(({ value }, index) => ({ name: value || t('unknown'), kind: 'line', color: categoryColor(index), values: seriesOf(byType.get(value) ?? [], times, 'p75', null) })),
@@ -91,7 +91,7 @@ function Files({ project, rows, stats }: { project: string; rows: Row[]; stats: 
   const [name, target] = view.value.params['open'] ?? [];
   const columns: Column<File>[] = [
     { id: 'file', label: t('file'), value: (one) => one.target, class: 'col-endpoint', cell: (one) => (
-      <button type="button" class="link endpoint-open" aria-label={t('open', { what: one.target })} title={one.target} onClick={() => openRow(one.name, one.target)}><span class="clip">{one.target ? shortTarget(one.target) : t('unknown')}</span></button>
+      <button type="button" class="link endpoint-open" title={one.target} onClick={() => openRow(one.name, one.target)}><span class="clip">{one.target ? shortTarget(one.target) : t('unknown')}</span></button>
     ) },
     { id: 'type', label: t('type'), value: (one) => one.name, cell: (one) => <span class="tag">{one.name || t('unknown')}</span> },
     { id: 'count', label: t('timesSlowest'), num: true, value: (one) => one.count, cell: (one) => formatCount(one.count), href: (one) => eventsHref({ kinds: ['resource'], filters: { name: [one.name], target: [one.target] } }) },

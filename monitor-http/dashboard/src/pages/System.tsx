@@ -4,6 +4,7 @@ import { getSystem, isLoss, readingOf, totalOf, type Drop, type Lane, type Proce
 import { countOf, numberOf, rowsOf, textOf, type Row } from '../api/table.ts';
 import { Chart } from '../charts/Chart.tsx';
 import type { ChartSpec } from '../charts/spec.ts';
+import { t as common } from '../i18n/frame.ts';
 import { t } from '../i18n/system.ts';
 import { NO_VALUE, formatBytes, formatCount, formatDate, formatDateTime, formatDuration } from '../lib/format.ts';
 import { useResource } from '../state/use-resource.ts';
@@ -33,7 +34,7 @@ function State({ figures: { ready, store_available, version, started, uptime_sec
   const oldest = Math.max(0, ...lanes.map(({ age_ms }) => age_ms));
   return (
     <Tiles label={t('state')} class="tiles-short">
-      <StatTile label={ready ? t('ready') : t('notReady')} value={ready ? '✓' : '✕'} detail={`${t('store')}: ${store_available ? t('storeUp') : t('storeDown')}`} />
+      <StatTile label={ready ? t('ready') : t('notReady')} value={ready ? '✓' : '✕'} detail={`${t('store')}${common('colon')}${store_available ? t('storeUp') : t('storeDown')}`} />
       <StatTile label={t('uptime')} value={formatDuration(uptime_seconds * 1000)} detail={`${t('version')} ${version} · ${t('since', { time: formatDateTime(started) })}`} />
       {process && (
         <>
@@ -52,7 +53,7 @@ const formatRate = (rate: number | undefined): string => (rate === undefined ? N
 function Running({ process }: { process: Process }) {
   const readings = useReadings(process);
   const spec = useMemo((): ChartSpec => ({
-    title: t('course'), times: readings.map(({ time }) => time), step: EVERY, partial: false,
+    title: t('course'), times: readings.map(({ time }) => time), step: EVERY, zone: 0, partial: false,
     panels: [
       { format: formatRate as (value: number | null) => string, series: [{ name: t('received'), kind: 'line', color: 'accent', values: readings.map(({ received }) => received) }] },
       { weight: 0.7, format: formatCount, series: [{ name: t('waitingShort'), kind: 'bar', color: 'requests', values: readings.map(({ waiting }) => waiting) }] },
@@ -74,7 +75,7 @@ function Running({ process }: { process: Process }) {
           ]} />
         </Card>
       )}
-      <p class="muted">{t('viewers')}: {formatCount(process.live_viewers)} · {t('deliveredHere')}: {formatCount(totalOf(process, 'events_delivered'))}</p>
+      <p class="muted">{t('viewers')}{common('colon')}{formatCount(process.live_viewers)} · {t('deliveredHere')}{common('colon')}{formatCount(totalOf(process, 'events_delivered'))}</p>
     </>
   );
 }

@@ -1,6 +1,7 @@
 import { useState } from 'preact/hooks';
 import { getLoginWays, logIn, setToken, tokenRefused } from '../api/client.ts';
 import { t } from '../i18n/frame.ts';
+import { reasonText } from '../i18n/reasons.ts';
 import { useResource } from '../state/use-resource.ts';
 
 /** Shown when the service answers 401. Services that do not say how one logs in take a token. */
@@ -46,7 +47,7 @@ function ByPassword() {
     try {
       await logIn(user.trim(), password, new AbortController().signal);
     } catch (error) {
-      setProblem(error instanceof Error ? error.message : String(error));
+      setProblem(reasonText(error));
     }
     setBusy(false);
   }

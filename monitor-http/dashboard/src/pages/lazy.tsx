@@ -3,7 +3,6 @@
 import type { ComponentType } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import { ApiError } from '../api/client.ts';
-import { t } from '../i18n/frame.ts';
 import { ErrorNote, Skeleton } from '../ui/bits.tsx';
 
 function lazy<P extends object>(load: () => Promise<ComponentType<P>>): ComponentType<P> {
@@ -27,7 +26,7 @@ function lazy<P extends object>(load: () => Promise<ComponentType<P>>): Componen
       return <Loaded {...props} />;
     }
     // A failed import is remembered by the browser, and after an update its file is gone: only loading the page again helps.
-    if (failed) return <ErrorNote error={new ApiError(0, 'unreachable', t('unreachable'))} retry={() => (attempt > 0 ? location.reload() : setAttempt(attempt + 1))} />;
+    if (failed) return <ErrorNote error={new ApiError(0, 'unreachable')} retry={() => (attempt > 0 ? location.reload() : setAttempt(attempt + 1))} />;
     return <div class="loading" aria-busy="true"><Skeleton height={112} /><Skeleton height={280} /></div>;
   };
 }

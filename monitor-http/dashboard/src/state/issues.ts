@@ -1,8 +1,9 @@
 // What somebody decides about issues: shown at once, taken back when the service did not take it.
 
 import { signal } from '@preact/signals';
-import { ApiError, setIssue } from '../api/client.ts';
+import { setIssue } from '../api/client.ts';
 import type { IssueState, IssueStatus } from '../api/types.ts';
+import { reasonText } from '../i18n/reasons.ts';
 
 export type Decision = IssueState['status'];
 
@@ -37,7 +38,7 @@ export function statusOf(project: string, fingerprint: string, said: IssueStatus
 export interface Outcome {
   taken: string[];
   refused: string[];
-  /** In the words of the service; empty when all were taken. */
+  /** Empty when all were taken. */
   why: string;
 }
 
@@ -59,7 +60,7 @@ export async function decide(project: string, fingerprints: readonly string[], s
       } catch (error) {
         put(name, before.get(fingerprint) ?? null);
         outcome.refused.push(fingerprint);
-        outcome.why = error instanceof ApiError ? error.message : String(error);
+        outcome.why = reasonText(error);
       }
     }
   }

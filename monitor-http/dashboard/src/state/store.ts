@@ -43,6 +43,19 @@ export const updatedAt = signal<number | null>(null);
 /** False while the last update failed. */
 export const updating = signal(true);
 
+const beats = signal<readonly number[]>([]);
+/** How often what is on the page is asked for again, ms: what is asked for most often. 0 where nothing is. */
+export const refreshedEvery = computed(() => (beats.value.length > 0 ? Math.min(...beats.value) : 0));
+
+/** Says that something is asked for again every so many ms, until the function is called that it gives. */
+export function refreshes(every: number): () => void {
+  beats.value = [...beats.peek(), every];
+  return () => {
+    const gone = beats.peek().indexOf(every);
+    beats.value = beats.peek().filter((_, index) => index !== gone);
+  };
+}
+
 /** Ticks once a second, for "12 s ago". */
 export const now = signal(Date.now());
 setInterval(() => { if (!document.hidden) now.value = Date.now(); }, 1000);

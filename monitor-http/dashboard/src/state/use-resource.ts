@@ -1,6 +1,6 @@
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { ApiError, needsToken, tokenVersion } from '../api/client.ts';
-import { updatedAt, updating } from './store.ts';
+import { refreshes, updatedAt, updating } from './store.ts';
 
 export interface Resource<T> {
   data: T | undefined;
@@ -31,6 +31,10 @@ function keep(key: string, data: unknown): void {
   }
 }
 
+export function forgetAnswers(): void {
+  kept.clear();
+}
+
 /**
  * Loads when `key` changes, and again every `refresh` ms (0: never). What is on screen stays until the new answer is there;
  * an answer to an earlier question is aborted and never shown. Nothing is asked while the tab is hidden.
@@ -43,6 +47,9 @@ export function useResource<T>(key: string, load: (signal: AbortSignal) => Promi
   const [attempt, setAttempt] = useState(0);
   const latest = useRef(load);
   latest.current = load;
+
+  // With the layout, so that one page takes over from the other before the header is drawn again.
+  useLayoutEffect(() => (refresh > 0 ? refreshes(refresh) : undefined), [refresh]);
 
   useEffect(() => {
     if (remember && kept.has(name)) setState((before) => (before.key === key ? before : { key, data: kept.get(name) as T, error: undefined }));

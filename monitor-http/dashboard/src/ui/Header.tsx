@@ -1,7 +1,6 @@
 import { t } from '../i18n/frame.ts';
 import { formatTime } from '../lib/format.ts';
-import { refreshEvery } from '../lib/range.ts';
-import { change, go, now, project, projects, updatedAt, updating, view } from '../state/store.ts';
+import { change, go, now, project, projects, refreshedEvery, updatedAt, updating, view } from '../state/store.ts';
 import { NO_FILTERS, viewOf } from '../state/url.ts';
 import { FilterBar } from './FilterBar.tsx';
 import { Icon } from './Icon.tsx';
@@ -46,9 +45,10 @@ function ProjectSelect() {
   );
 }
 
-/** How often the page asks again, and whether the last time went well. */
+/** How often the page asks again, and whether the last time went well. Nothing where it does not ask again though time goes on, as for a list of events. */
 function Freshness() {
-  const every = refreshEvery(view.value.range);
+  const every = refreshedEvery.value;
+  if (every === 0 && 'preset' in view.value.range) return null;
   const at = updatedAt.value;
   const failing = !updating.value;
   const state = failing ? 'failing' : every === 0 ? 'fixed' : every <= 5_000 ? 'live' : 'slow';

@@ -38,6 +38,7 @@ const PATHS = {
   pulse: 'M1.5 8.5h3l2-5 3 9 2-4h3',
   list: 'M5.5 4h8M5.5 8h8M5.5 12h8M2.5 4h.1M2.5 8h.1M2.5 12h.1',
   server: 'M2.5 2.8h11v4.4h-11zM2.5 8.8h11v4.4h-11zM5 5h.1M5 11h.1',
+  again: 'M13.2 2.6v3.2H10M12.9 5.6A5.4 5.4 0 1013.4 8.6',
   link: 'M6.5 3.5h-4v10h10v-4M9 2.5h4.5V7M13.2 2.8 7 9',
 } as const;
 

@@ -84,7 +84,7 @@ function Moment({ project, item, start, page }: { project: string; item: Item; s
         <span class="lane-mark" aria-hidden="true" />
         <span class="moment-kind">{kindLabel(event.kind)}</span>
         <span class="moment-text">
-          {what && <strong>{what}</strong>}{what && text && ' '}{text}
+          {what && <strong>{what}</strong>}{what && text && ' '}{text && <bdi>{text}</bdi>}
           {page && event.page !== page && event.route && <span class="tag moment-page">{t('ofPage', { route: event.route })}</span>}
         </span>
         <span class="moment-value">{event.kind === 'vital' && vitalByName(event.name) ? <VitalValue name={event.name} value={event.value} /> : value}</span>

@@ -5,6 +5,7 @@ import { useState } from 'preact/hooks';
 import type { ApiError } from '../api/client.ts';
 import type { Stats } from '../api/types.ts';
 import { t } from '../i18n/frame.ts';
+import { reasonOf } from '../i18n/reasons.ts';
 import { bandLabel, bandOf, vitalByName, type Band } from '../lib/bands.ts';
 import { NO_VALUE, formatAgo, formatDateTimeFull, formatVital } from '../lib/format.ts';
 import { safeUrl } from '../lib/safe-url.ts';
@@ -69,10 +70,11 @@ export function Skeleton({ height }: { height: number }) {
 }
 
 export function ErrorNote({ error, retry, updated }: { error: ApiError; retry(): void; updated?: string }) {
+  const { text, detail } = reasonOf(error);
   return (
     <div class={updated ? 'note note-slim' : 'note'} role="alert">
       <Icon name="warn" />
-      <p><strong>{updated ? t('updateFailed') : t('loadFailed')}</strong>: {error.message}{updated && `. ${updated}`}.</p>
+      <p><strong>{updated ? t('updateFailed') : t('loadFailed')}</strong>{t('colon')}{text}{detail && <span class="muted" lang="en">{t('inBrackets', { text: detail })}</span>}{updated && `${t('stop')}${updated}`}{t('stop')}</p>
       <button type="button" class="button" onClick={retry}>{t('tryAgain')}</button>
     </div>
   );

@@ -249,7 +249,7 @@ describe('when things are not well', () => {
     await page.getByLabel('User').fill('anna');
     await page.getByLabel('Password').fill('wrong');
     await page.keyboard.press('Enter');
-    await page.waitForSelector('text=the user or the password is wrong');
+    await page.waitForSelector('text=name, password or token are not right');
     await page.getByLabel('Password').fill('secret');
     await page.keyboard.press('Enter');
     await loaded(page);
@@ -280,7 +280,7 @@ describe('when things are not well', () => {
 
   it('an unknown project is said', async () => {
     const page = await open('#/overview?project=nobody', { allow: (message) => message.includes('404') });
-    await page.waitForSelector('text=unknown project');
+    await page.waitForSelector('text=no such project');
     await page.clean();
   });
 

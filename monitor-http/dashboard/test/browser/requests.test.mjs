@@ -44,10 +44,25 @@ describe('requests', () => {
     await page.clean();
   });
 
+  it('and resources are called by what is written on them', async () => {
+    for (const tab of ['requests', 'resources']) {
+      const page = await open(`#/requests?project=shop&range=24h&tab=${tab}`);
+      await rows(page).first().waitFor();
+      await loaded(page);
+      // WCAG 2.5.3: who speaks to the browser says what they see.
+      const others = await page.locator('button[aria-label], a[aria-label]').evaluateAll((all) => {
+        const plain = (text) => text.replace(/\s+/g, '').toLowerCase();
+        return all.filter((element) => element.getClientRects().length > 0 && !plain(element.getAttribute('aria-label')).includes(plain(element.innerText))).map((element) => element.outerHTML.slice(0, 160));
+      });
+      assert.deepEqual(others, []);
+      await page.clean();
+    }
+  });
+
   it('open to the latest ones, the failed first, with their sessions', async () => {
     const page = await open('#/requests?project=shop&range=24h');
     await rows(page).first().waitFor();
-    await page.locator('.data-table').getByRole('button', { name: 'Details of GET https://shop.example/api/products', exact: true }).click();
+    await page.locator('.data-table').getByRole('button', { name: 'GET /api/products', exact: true }).click();
     await page.waitForSelector('.open-card .latest-table tbody tr');
     assert.match(page.url(), /open=GET&open=https/);
     const { body } = mock().log.findLast(({ path }) => path === 'query/events');

@@ -1,6 +1,7 @@
 // How the service itself is doing: the answer of `query/system`, and what is made of it.
 
-import { request } from '../client.ts';
+import { json } from '../client.ts';
+import { isSystem } from '../shapes.ts';
 
 export interface System {
   version: string;
@@ -36,9 +37,7 @@ export interface Drop {
   count: number;
 }
 
-export async function getSystem(signal: AbortSignal): Promise<System> {
-  return (await (await request('query/system', { signal })).json()) as System;
-}
+export const getSystem = (signal: AbortSignal): Promise<System> => json<System>('query/system', { signal }, isSystem);
 
 /** A total over all its labels. */
 export function totalOf(process: Process, name: string): number {
