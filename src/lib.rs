@@ -42,8 +42,15 @@
 //!     .build()
 //!     .await?;
 //!
-//! let app: axum::Router = axum::Router::new().nest_service("/monitor", monitor.service().under("/monitor"));
-//! # drop(app);
+//! let service = monitor.service();
+//! let app: axum::Router = axum::Router::new().nest_service("/monitor", service.clone().under("/monitor"));
+//! # let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+//! axum::serve(listener, app)
+//!     .with_graceful_shutdown(async move {
+//!         let _ = tokio::signal::ctrl_c().await;
+//!         service.close(); // or axum would wait for live viewers
+//!     })
+//!     .await?;
 //! monitor.shutdown(Duration::from_secs(20)).await;
 //! # Ok(()) }
 //! ```
@@ -65,9 +72,9 @@
 //!
 //! # Features
 //!
-//! `http`, `server` and `clickhouse` are on by default; `kafka` sends events through Kafka, `kafka-tls` encrypted; `testing` brings test
-//! doubles. Without any, what remains is the
-//! pipeline, the durable spool and the lanes to your own sinks.
+//! `http`, `server` and `clickhouse` are on by default; `clickhouse-tls` speaks to servers behind `https://` URLs; `kafka` sends events
+//! through Kafka, `kafka-tls` encrypted; `testing` brings test doubles. Without any, what remains is the pipeline, the durable spool and the
+//! lanes to your own sinks.
 
 mod monitor;
 

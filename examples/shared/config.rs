@@ -36,6 +36,7 @@ pub struct Http {
     pub internal: SocketAddr,
     #[serde(deserialize_with = "words")]
     pub trusted_proxies: Vec<String>,
+    /// 0 for no limit.
     pub requests_per_second_per_client: u32,
 }
 
@@ -65,12 +66,8 @@ pub struct ProjectEntry {
     pub name: Option<String>,
     #[serde(default)]
     pub allowed_origins: Vec<String>,
-    #[serde(default = "plenty")]
-    pub max_events_per_second: u32,
-}
-
-fn plenty() -> u32 {
-    1_000_000
+    #[serde(default)]
+    pub max_events_per_second: Option<u32>,
 }
 
 #[derive(Deserialize)]
@@ -125,7 +122,9 @@ pub struct ClickHouse {
 
 impl Default for Http {
     fn default() -> Http {
-        Http { listen: local(8080), internal: local(8082), trusted_proxies: Vec::new(), requests_per_second_per_client: 0 }
+        // The library's own limit, where the file says nothing.
+        let requests_per_second_per_client = monitor_kit::http::Config::default().requests_per_second_per_client.unwrap_or(0);
+        Http { listen: local(8080), internal: local(8082), trusted_proxies: Vec::new(), requests_per_second_per_client }
     }
 }
 
@@ -211,9 +210,11 @@ impl Config {
     /// The projects that may send.
     pub fn projects(&self) -> Vec<Project> {
         let project = |entry: &ProjectEntry| {
-            let project = Project::new(&entry.id, &entry.key)
-                .name(entry.name.as_ref().unwrap_or(&entry.id))
-                .max_events_per_second(entry.max_events_per_second);
+            let project = Project::new(&entry.id, &entry.key).name(entry.name.as_ref().unwrap_or(&entry.id));
+            let project = match entry.max_events_per_second {
+                Some(limit) => project.max_events_per_second(limit),
+                None => project,
+            };
             entry.allowed_origins.iter().fold(project, |project, origin| project.allow_origin(origin))
         };
         self.projects.iter().map(project).collect()
@@ -260,4 +261,24 @@ pub fn flat<const N: usize>(lists: [&Settings; N]) -> Vec<(String, String)> {
         add(key.clone(), value, &mut settings);
     }
     settings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_that_the_file_does_not_name_is_that_of_the_library() {
+        let limit = monitor_kit::http::Config::default().requests_per_second_per_client;
+        let per_project = Project::new("shop", "demo-key").max_events_per_second;
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("short.toml");
+        std::fs::write(&file, "[http]\n[[projects]]\nid = \"shop\"\nkey = \"demo-key\"\n").unwrap();
+        // The second names them, as what they are without it.
+        for file in [&file, Path::new("examples/kafka.toml")] {
+            let config = Config::load(file).unwrap();
+            assert_eq!(Some(config.http.requests_per_second_per_client), limit, "{}", file.display());
+            assert_eq!(config.projects()[0].max_events_per_second, per_project, "{}", file.display());
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! Projects: whose events these are, and who may send them.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, net::Ipv6Addr};
 
 /// One monitored application (a business line, a site).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub struct Project {
     pub name: String,
     /// Public, write-only ingest keys; several, so that they can be rotated.
     pub keys: Vec<String>,
-    /// Origins that may send (`https://shop.example`, `https://*.shop.example`); all when empty.
+    /// Origins that may send (`https://shop.example`, `https://*.shop.example`); all when empty. [`Projects::new`] writes them as browsers do.
     pub allowed_origins: Vec<String>,
     /// Most events per second; more are refused with 429.
     pub max_events_per_second: u32,
@@ -31,7 +31,7 @@ impl Project {
         self
     }
 
-    /// Adds an origin that may send; without any, all may.
+    /// Adds an origin that may send: `https://shop.example`, or `https://*.shop.example` for all its subdomains. Without any, all may.
     pub fn allow_origin(mut self, origin: impl Into<String>) -> Project {
         self.allowed_origins.push(origin.into());
         self
@@ -52,14 +52,50 @@ impl Project {
 
 /// `https://*.shop.example` matches every subdomain, not the domain itself.
 fn matches_origin(pattern: &str, origin: &str) -> bool {
-    match pattern.split_once("://*.") {
-        Some((scheme, domain)) => origin
-            .strip_prefix(scheme)
-            .and_then(|rest| rest.strip_prefix("://"))
-            .and_then(|host| host.strip_suffix(domain))
-            .is_some_and(|sub| sub.len() > 1 && sub.ends_with('.')),
-        None => pattern.eq_ignore_ascii_case(origin),
+    let Some((scheme, domain)) = pattern.split_once("://*.") else { return pattern.eq_ignore_ascii_case(origin) };
+    let Some((sent, host)) = origin.split_once("://") else { return false };
+    let split = host.split_at_checked(host.len().saturating_sub(domain.len()));
+    let is_sub = |(sub, end): (&str, &str)| sub.len() > 1 && sub.ends_with('.') && end.eq_ignore_ascii_case(domain);
+    sent.eq_ignore_ascii_case(scheme) && split.is_some_and(is_sub)
+}
+
+/// The origin as browsers write it; `None` for what none of them sends.
+fn as_browsers_write(origin: &str) -> Option<String> {
+    let origin = origin.to_ascii_lowercase();
+    // Pages without an origin of their own, and files in a web view.
+    if matches!(origin.as_str(), "null" | "file://") {
+        return Some(origin);
     }
+    let (scheme, rest) = origin.strip_suffix('/').unwrap_or(&origin).split_once("://")?;
+    let is_scheme = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
+    if !scheme.starts_with(|first: char| first.is_ascii_alphabetic()) || !scheme.bytes().all(is_scheme) {
+        return None;
+    }
+    // Between the brackets of an IPv6 address a colon begins no port.
+    let (host, port) = match rest.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (rest, None),
+    };
+    let port = match port {
+        Some(port) if port.bytes().all(|byte| byte.is_ascii_digit()) => Some(port.parse::<u16>().ok()?),
+        Some(_) => return None,
+        None => None,
+    };
+    let host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        Some(address) => format!("[{}]", address.parse::<Ipv6Addr>().ok()?),
+        None if is_domain(host.strip_prefix("*.").unwrap_or(host)) => host.to_owned(),
+        None => return None,
+    };
+    Some(match (scheme, port) {
+        (_, None) | ("http", Some(80)) | ("https", Some(443)) => format!("{scheme}://{host}"),
+        (_, Some(port)) => format!("{scheme}://{host}:{port}"),
+    })
+}
+
+/// Labels with dots between them; one may follow the last.
+fn is_domain(host: &str) -> bool {
+    let is_label = |label: &str| !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+    host.strip_suffix('.').unwrap_or(host).split('.').all(is_label)
 }
 
 /// The projects of one monitor, by id and by key.
@@ -85,11 +121,28 @@ pub enum ProjectError {
     /// Two projects have the same key.
     #[error("projects {0:?} and {1:?} share a key")]
     SameKey(String, String),
+    /// No browser sends such an origin: it would never match.
+    #[error(
+        "project {project:?} cannot allow the origin {origin:?}: expected is https://shop.example, or https://*.shop.example for all \
+         subdomains; without a list, every origin may send"
+    )]
+    BadOrigin {
+        /// The id of the project.
+        project: String,
+        /// What was to be allowed.
+        origin: String,
+    },
 }
 
 impl Projects {
-    /// Indexes the projects.
-    pub fn new(list: Vec<Project>) -> Result<Projects, ProjectError> {
+    /// Checks and indexes the projects.
+    pub fn new(mut list: Vec<Project>) -> Result<Projects, ProjectError> {
+        for project in &mut list {
+            for origin in &mut project.allowed_origins {
+                let bad = || ProjectError::BadOrigin { project: project.id.clone(), origin: origin.clone() };
+                *origin = as_browsers_write(origin).ok_or_else(bad)?;
+            }
+        }
         let mut by_key: HashMap<String, usize> = HashMap::new();
         for (n, project) in list.iter().enumerate() {
             if !is_word(&project.id, 64) {
@@ -168,5 +221,70 @@ mod tests {
             assert_eq!(project.allows_origin(origin), allowed, "{origin:?}");
         }
         assert!(Project::new("a", "k").allows_origin(Some("https://any.example")));
+    }
+
+    #[test]
+    fn an_origin_matches_however_its_owner_writes_it() {
+        for (written, sent) in [
+            ("https://shop.example/", "https://shop.example"),
+            ("https://shop.example:443", "https://shop.example"),
+            ("http://shop.example:80/", "http://shop.example"),
+            ("https://shop.example:8443", "https://shop.example:8443"),
+            ("https://shop.example:80", "https://shop.example:80"),
+            ("HTTPS://Shop.example", "https://shop.example"),
+            ("https://*.Shop.example", "https://eu.shop.example"),
+            ("https://*.shop.example:443", "https://eu.shop.example"),
+            ("https://*.shop.example:8443", "https://a.b.shop.example:8443"),
+            ("http://localhost:3000", "http://localhost:3000"),
+            ("http://[::1]", "http://[::1]"),
+            ("http://[0:0::1]:3000", "http://[::1]:3000"),
+            ("capacitor://localhost", "capacitor://localhost"),
+            ("file://", "file://"),
+            ("null", "null"),
+        ] {
+            let projects = Projects::new(vec![Project::new("a", "k").allow_origin(written)]).unwrap();
+            let project = projects.by_id("a").unwrap();
+            assert!(project.allows_origin(Some(sent)), "{written}");
+            assert!(!project.allows_origin(Some("https://other.example")), "{written}");
+            assert!(!project.allows_origin(Some("https://.shop.example")), "{written}");
+        }
+    }
+
+    #[test]
+    fn an_origin_that_no_browser_sends_is_refused() {
+        for origin in [
+            "",
+            "*",
+            "shop.example",
+            "*.shop.example",
+            "//shop.example",
+            "://shop.example",
+            "https://",
+            "https://*",
+            "https://*.",
+            "https://*.*.example",
+            "https://shop.*",
+            "https://*shop.example",
+            "https://.shop.example",
+            "https://shop..example",
+            "https://shop.example/shop",
+            "https://shop.example//",
+            "https://shop.example?a",
+            "https://shop.example:",
+            "https://shop.example:*",
+            "https://shop.example:65536",
+            "https://shop.example:+1",
+            "https://me@shop.example",
+            "https://[::1",
+            "https://[*.::1]",
+            "https://[shop]",
+            "https://sh\u{f6}p.example",
+            " https://shop.example",
+            "https://shop.example ",
+            "https://a.example,https://b.example",
+        ] {
+            let error = Projects::new(vec![Project::new("a", "k").allow_origin(origin)]).unwrap_err().to_string();
+            assert!(error.contains(&format!("{origin:?}")) && error.contains("https://*.shop.example"), "{error}");
+        }
     }
 }

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use monitor_core::{BoxError, Counts, Integration, Service, Setup};
+use url::Url;
 
 use crate::{
     clustered::{self, Cluster},
@@ -32,11 +33,23 @@ pub struct ClickHouse {
     options: Options,
 }
 
-#[derive(Debug)]
 enum Place {
     Url(String),
     Embedded(EmbeddedEngineBuilder),
 }
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            // One that is refused may hold a password.
+            Place::Url(url) => f.debug_tuple("Url").field(check_url(url).as_ref().map_or(&"(refused)", |()| url)).finish(),
+            Place::Embedded(builder) => f.debug_tuple("Embedded").field(builder).finish(),
+        }
+    }
+}
+
+/// As good as for ever, and still a time that can be added to another.
+const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// Everything but the place.
 #[derive(Clone, Debug)]
@@ -84,10 +97,16 @@ impl fmt::Debug for Secret {
 #[non_exhaustive]
 pub enum ConfigError {
     /// Not the URL of an HTTP interface.
-    #[error("the URL must begin with http:// or https:// and name a host")]
+    #[error("the URL must begin with http:// or https:// and name a host, and a port if it is another than 80 or 443")]
     Url,
+    /// The URL says who asks: such credentials would not be sent.
+    #[error("the URL must not name a user or a password: give them with `user` and `reader`")]
+    UrlUser,
+    /// The URL has a query or a fragment.
+    #[error("the URL must end before any ? or #: there is a method for each setting")]
+    UrlQuery,
     /// The URL needs a feature of this crate that is switched off.
-    #[error("https:// URLs need the feature `tls` of monitor-sink-clickhouse")]
+    #[error("https:// URLs need the feature `tls` of monitor-sink-clickhouse, which is `clickhouse-tls` of monitor-kit")]
     Tls,
     /// The name would need quoting somewhere.
     #[error("the database name {0:?} must be 1 to 64 letters, digits and underscores and not begin with a digit")]
@@ -102,7 +121,7 @@ pub enum ConfigError {
 
 impl ClickHouse {
     /// A server somebody runs, by the URL of its HTTP interface: `http://localhost:8123`.
-    /// `https://` needs the feature `tls`.
+    /// `https://` needs the feature `tls`. Who asks is said by [`user`](ClickHouse::user), not in the URL.
     pub fn new(url: impl Into<String>) -> ClickHouse {
         ClickHouse { place: Place::Url(url.into()), options: Options::default() }
     }
@@ -180,20 +199,20 @@ impl ClickHouse {
 
     /// Longest time for the server to take the next megabyte of an insert. Default: 30 s.
     pub fn send_timeout(mut self, timeout: Duration) -> ClickHouse {
-        self.options.send_timeout = timeout;
+        self.options.send_timeout = timeout.min(FOR_EVER);
         self
     }
 
     /// Longest time for the server to store an insert, full seconds. Default: 120 s. The server is told to give up then;
     /// we wait 10 s longer, because giving up first would leave open whether the insert took place.
     pub fn insert_timeout(mut self, timeout: Duration) -> ClickHouse {
-        self.options.insert_timeout = timeout;
+        self.options.insert_timeout = timeout.min(FOR_EVER);
         self
     }
 
     /// Longest time for the server to work on a question, full seconds. Default: 30 s. Longer questions are too expensive.
     pub fn query_timeout(mut self, timeout: Duration) -> ClickHouse {
-        self.options.query_timeout = timeout;
+        self.options.query_timeout = timeout.min(FOR_EVER);
         self
     }
 
@@ -259,13 +278,7 @@ impl ClickHouse {
 
     fn check(&self) -> Result<(), ConfigError> {
         if let Place::Url(url) = &self.place {
-            let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
-            if !rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with(['/', ':'])) {
-                return Err(ConfigError::Url);
-            }
-            if url.starts_with("https://") && !cfg!(feature = "tls") {
-                return Err(ConfigError::Tls);
-            }
+            check_url(url)?;
         }
         let name = &self.options.database;
         let valid = (1..=64).contains(&name.len())
@@ -281,6 +294,26 @@ impl ClickHouse {
             None => Ok(()),
         }
     }
+}
+
+/// What is wrong with it must not be quoted: it may hold a password.
+fn check_url(text: &str) -> Result<(), ConfigError> {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).ok_or(ConfigError::Url)?;
+    // The parser passes over slashes until it finds a host.
+    if rest.starts_with(['/', '\\']) {
+        return Err(ConfigError::Url);
+    }
+    let url = Url::parse(text).map_err(|_| ConfigError::Url)?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(ConfigError::UrlUser);
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(ConfigError::UrlQuery);
+    }
+    if url.scheme() == "https" && !cfg!(feature = "tls") {
+        return Err(ConfigError::Tls);
+    }
+    Ok(())
 }
 
 impl Default for Options {
@@ -357,7 +390,8 @@ mod tests {
 
     #[tokio::test]
     async fn what_cannot_work_is_refused_when_it_is_installed() {
-        for url in ["", "localhost:8123", "https://", "http://", "http://:8123", "ftp://x"] {
+        let urls = ["", "localhost:8123", "https://", "http://", "http://:8123", "ftp://x", "http:///x"];
+        for url in urls.into_iter().chain(["http://h:99999", "http://h:port", "http://h h:8123", "http://h?database=x", "http://h/#x"]) {
             assert!(install(ClickHouse::new(url)).is_err_and(|error| error.contains("URL")), "{url}");
         }
         for name in ["", "a b", "a`b", "1a", "a;b", &"x".repeat(65)] {
@@ -368,6 +402,26 @@ mod tests {
     #[tokio::test]
     async fn https_is_accepted_when_it_can_be_spoken() {
         assert_eq!(install(ClickHouse::new("https://x")).is_ok(), cfg!(feature = "tls"));
+    }
+
+    #[tokio::test]
+    async fn a_url_with_credentials_is_refused_and_not_quoted() {
+        for url in ["http://writer:hunter2@h:8123", "http://hunter2@h", "http://:hunter2@h", "http://writer:hunter2@h:99999"] {
+            assert!(!format!("{:?}", ClickHouse::new(url)).contains("hunter2"), "{url}");
+            assert!(install(ClickHouse::new(url)).is_err_and(|error| error.contains("URL") && !error.contains("hunter2")), "{url}");
+        }
+        assert!(install(ClickHouse::new("http://writer:hunter2@h:8123")).is_err_and(|error| error.contains("`user`")));
+        assert!(format!("{:?}", ClickHouse::new("http://h:8123/proxy")).contains("http://h:8123/proxy"));
+    }
+
+    #[test]
+    fn the_longest_time_outs_are_times_that_can_be_waited_for() {
+        let longest = Duration::MAX;
+        let clickhouse = ClickHouse::new("http://x").send_timeout(longest).insert_timeout(longest).query_timeout(longest);
+        let Options { send_timeout, insert_timeout, query_timeout, .. } = clickhouse.options;
+        for timeout in [send_timeout, insert_timeout, query_timeout] {
+            assert!(std::time::Instant::now().checked_add(Connection::patience(timeout)).is_some());
+        }
     }
 
     #[test]

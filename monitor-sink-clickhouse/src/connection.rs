@@ -183,7 +183,7 @@ impl Connection {
 
     /// Longest wait for an answer of a server that stops by itself after `limit`.
     pub(crate) fn patience(limit: Duration) -> Duration {
-        limit + GRACE
+        limit.saturating_add(GRACE)
     }
 
     /// Runs a statement that answers nothing.

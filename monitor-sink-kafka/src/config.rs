@@ -333,10 +333,16 @@ pub enum ConfigError {
 }
 
 impl ConfigError {
-    /// librdkafka's error, without the secret that it may quote.
+    /// librdkafka's error without the value: that of a misspelt setting may be a password.
     pub(crate) fn settings(error: KafkaError) -> ConfigError {
         ConfigError::Settings(match error {
-            KafkaError::ClientConfig(result, text, key, _) if is_secret(&key) => KafkaError::ClientConfig(result, text, key, "…".into()),
+            KafkaError::ClientConfig(result, text, key, _) => {
+                // Its other texts quote no value, or one that it knows.
+                let quotes = text.starts_with("Invalid value");
+                let text = if quotes { "Invalid value for configuration property".into() } else { text };
+                KafkaError::ClientConfig(result, text, key, "…".into())
+            }
+            KafkaError::Nul(_) => KafkaError::ClientCreation("a setting has a NUL character".into()),
             other => other,
         })
     }
@@ -353,7 +359,7 @@ pub(crate) enum Role {
     Admin,
 }
 
-/// Where the brokers are and how to talk to them. Printing it does not tell secrets.
+/// Where the brokers are and how to talk to them. Printing it tells which settings there are, not their values: some are secrets.
 #[derive(Clone)]
 pub(crate) struct Connection {
     brokers: String,
@@ -511,21 +517,17 @@ impl Connection {
         for (key, value) in &self.settings {
             client.set(key, value);
         }
+        // Whoever makes the client would be told the value as well.
+        client.create_native_config().map_err(ConfigError::settings)?;
         Ok(client)
     }
 }
 
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let settings = self.settings.iter().map(|(key, value)| (key, if is_secret(key) { "…" } else { value }));
+        let settings = self.settings.iter().map(|(key, _)| key);
         f.debug_struct("Connection").field("brokers", &self.brokers).field("settings", &settings.collect::<Vec<_>>()).finish()
     }
-}
-
-/// Whether a setting's value is for librdkafka's eyes only.
-fn is_secret(key: &str) -> bool {
-    const SECRETS: &[&str] = &["password", "secret", "ssl.key.pem", "sasl.oauthbearer.config", "token", "private.key"];
-    SECRETS.iter().any(|secret| key.contains(secret))
 }
 
 #[cfg(test)]
@@ -533,29 +535,43 @@ mod tests {
     use super::*;
 
     #[test]
-    fn secrets_are_not_printed() {
+    fn values_of_settings_are_not_printed() {
         let mut connection = Connection::new("kafka:9092");
-        let secrets = [
-            "sasl.password",
-            "ssl.key.password",
-            "ssl.keystore.password",
-            "sasl.oauthbearer.client.secret",
-            "sasl.oauthbearer.config",
-            "ssl.key.pem",
-        ];
-        for key in secrets {
+        for key in ["sasl.password", "sasl.pasword", "ssl.key.pem", "sasl.oauthbearer.config"] {
             connection.set(key, "hush");
         }
-        connection.set("sasl.username", "monitor");
         let text = format!("{connection:?}");
-        assert!(!text.contains("hush") && text.contains("monitor"), "{text}");
-        let refused = KafkaError::ClientConfig(
-            rdkafka::types::RDKafkaConfRes::RD_KAFKA_CONF_INVALID,
-            "x".into(),
-            "ssl.key.pem".into(),
-            "hush".into(),
-        );
-        assert!(!format!("{:?}", ConfigError::settings(refused)).contains("hush"));
+        assert!(!text.contains("hush") && text.contains("sasl.pasword") && text.contains("kafka:9092"), "{text}");
+    }
+
+    #[test]
+    fn a_setting_that_is_refused_is_named_without_its_value() {
+        // Unknown, none of some words, one word too many of a list, not a number, and no text of C's.
+        let wrong = [
+            ("sasl.pasword", "hush"),
+            ("sasl.mechanism", " hush,PLAIN"),
+            ("security.protocol", "hush"),
+            ("debug", "broker,hush"),
+            ("retries", "hush"),
+            ("client.rack", "hush\0"),
+        ];
+        for (key, value) in wrong {
+            let mut connection = Connection::new("kafka:9092");
+            connection.set(key, value);
+            for role in [Role::Producer, Role::Consumer, Role::Admin] {
+                let error = connection.client(role).unwrap_err();
+                let cause = std::error::Error::source(&error).unwrap().to_string();
+                let bytes = format!("{:?}", b"hush").replace(['[', ']'], "");
+                let text = format!("{error} {error:?} {cause}");
+                assert!(!text.contains("hush") && !text.contains(&bytes), "{text}");
+                assert!(cause.contains(key) || value.contains('\0'), "{cause}");
+            }
+        }
+        // What else it says is worth reading.
+        let mut connection = Connection::new("kafka:9092");
+        connection.set("linger.ms", "-5");
+        let cause = std::error::Error::source(&connection.client(Role::Producer).unwrap_err()).unwrap().to_string();
+        assert!(cause.contains("allowed range"), "{cause}");
     }
 
     #[test]

@@ -44,10 +44,11 @@ async function startIn(folder) {
 
   // The file that compose gives to receivers and consumers, with a second project; what is different here comes from the environment.
   const configuration = join(folder, 'monitor.toml');
-  writeFileSync(configuration, `${deployed()}\n[[projects]]\nid = "load"\nkey = "load-key"\n`);
+  writeFileSync(configuration, `${deployed()}\n[[projects]]\nid = "load"\nkey = "load-key"\nmax_events_per_second = 1000000\n`);
   const common = {
     MONITOR__KAFKA__BROKERS: kafka.brokers,
     MONITOR__HTTP__TRUSTED_PROXIES: '127.0.0.1/32',
+    MONITOR__HTTP__REQUESTS_PER_SECOND_PER_CLIENT: '0',
     MONITOR__SPOOL__MIN_FREE_MIB: '16',
     MONITOR__CONSUMER__LINGER_MS: '300',
     MONITOR__CLICKHOUSE__URL: clickhouse,

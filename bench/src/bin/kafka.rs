@@ -154,6 +154,7 @@ min_free_mib = 64
 [[projects]]
 id = "shop"
 key = "demo-key"
+max_events_per_second = 1000000
 [kafka]
 brokers = "{brokers}"
 group = "{name}"

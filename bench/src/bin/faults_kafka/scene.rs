@@ -147,6 +147,7 @@ impl Scene {
 listen = "{addr}"
 internal = "{internal}"
 trusted_proxies = []
+requests_per_second_per_client = 0
 [query]
 listen = "{addr}"
 internal = "{internal}"
@@ -156,6 +157,7 @@ min_free_mib = 64
 [[projects]]
 id = "shop"
 key = "demo-key"
+max_events_per_second = 1000000
 [kafka]
 brokers = "{brokers}"
 key = "session"
