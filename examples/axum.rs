@@ -35,18 +35,20 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let page = r#"<!doctype html><title>My service</title><h1>My service</h1>
         <script src="/monitor/sdk/monitor.js" data-dsn="http://demo-key@127.0.0.1:3000/monitor/shop"></script>"#;
+    let service = monitor.service();
     let app = Router::new()
         .route("/", get(async move || Html(page)))
-        .nest_service("/monitor", monitor.service().under("/monitor"))
+        .nest_service("/monitor", service.clone().under("/monitor"))
         .layer(middleware::from_fn(client_addr));
 
     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
     eprintln!("the service: http://127.0.0.1:3000/, its monitor: http://127.0.0.1:3000/monitor/ (token: demo-token)");
-    let service = app.into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, service)
-        .with_graceful_shutdown(async {
+    axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>())
+        .with_graceful_shutdown(async move {
             // Without a handler for Ctrl-C the example just ends, which is safe, too.
             let _ = tokio::signal::ctrl_c().await;
+            // axum waits for open answers, and a viewer's live stream ends by nothing else.
+            service.close();
         })
         .await?;
     monitor.shutdown(Duration::from_secs(20)).await;

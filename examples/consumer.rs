@@ -114,6 +114,7 @@ async fn consume(config: &Config) -> Result<(), Box<dyn std::error::Error>> {
         clickhouse = clickhouse.reader(reader, &config.clickhouse.reader_password);
     }
     let access = match &config.query.token {
+        Some(token) if token.trim().is_empty() => return Err("query: the token is empty, so that nobody could read".into()),
         Some(token) => access::token(token),
         None if config.query.listen.ip().is_loopback() => access::open(),
         None => return Err("query: others than this machine can connect: say with token who may read".into()),

@@ -45,6 +45,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         // A client that breaks off is no error of ours.
         tokio::spawn(connection);
     }
+    // It closes the service first: live streams and WebSockets end.
     monitor.shutdown(Duration::from_secs(20)).await;
     Ok(())
 }

@@ -66,12 +66,10 @@ async fn receive(config: &Config) -> Result<(), Box<dyn std::error::Error>> {
     }
     // The spool does not make its parent, which may be a volume that is not mounted; the example's own folder is none.
     std::fs::create_dir_all(&config.spool.path).map_err(|error| format!("cannot create {}: {error}", config.spool.path.display()))?;
-    // A single project may fill the spool, several leave room for each other.
-    let share = if config.projects.len() == 1 { 1.0 } else { 0.5 };
     let builder = Monitor::builder()
         .http(http)
         .spool(&config.spool.path)
-        .configure_spool(|spool| spool.min_free_disk(config.spool.min_free_mib << 20).project_share(share))
+        .configure_spool(|spool| spool.min_free_disk(config.spool.min_free_mib << 20))
         .integration(config.kafka()?);
     let builder = config.projects().into_iter().fold(builder, |builder, project| builder.project(project));
     let server = listen(config.http.listen).await?;

@@ -33,14 +33,14 @@ use monitor_kit::{
 use tokio::{net::TcpListener, signal::unix, sync::watch};
 
 #[derive(Parser)]
-struct Args {
+pub(crate) struct Args {
     /// Where the receiver and the dashboard listen.
     #[arg(long, default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
     /// Where the demo shop listens; the next port by default.
     #[arg(long)]
     shop: Option<SocketAddr>,
-    /// Where metrics and health are served; the port after that by default. Keep it off the internet.
+    /// Where metrics and health are served; by default the port after that, on this machine only. Keep it off the internet.
     #[arg(long)]
     internal: Option<SocketAddr>,
     /// Where everything is stored.
@@ -90,7 +90,6 @@ async fn run() -> Result<(), Box<dyn std::error::Error>> {
         .with_ansi(std::io::stderr().is_terminal())
         .init();
     let args = Args::parse();
-    let beside = |offset| SocketAddr::new(args.listen.ip(), args.listen.port().saturating_add(offset));
     let access = access(&args)?;
 
     std::fs::create_dir_all(&args.data).map_err(|error| format!("cannot create {}: {error}", args.data.display()))?;
@@ -99,7 +98,7 @@ async fn run() -> Result<(), Box<dyn std::error::Error>> {
         .http(unlimited_clients())
         .project(Project::new("shop", KEY).name("Demo shop").max_events_per_second(1_000_000))
         .spool(args.spool.clone().unwrap_or_else(|| args.data.join("spool")))
-        .configure_spool(|spool| spool.min_free_disk(args.min_free_mib << 20).project_share(1.0))
+        .configure_spool(|spool| spool.min_free_disk(args.min_free_mib << 20))
         .access(access);
     builder = match &args.clickhouse {
         _ if args.no_store => builder,
@@ -107,8 +106,8 @@ async fn run() -> Result<(), Box<dyn std::error::Error>> {
         None => builder.integration(ClickHouse::embedded(args.data.join("clickhouse"))),
     };
     let server = Server::from_listener(listen(args.listen).await?);
-    let internal = Server::from_listener(listen(args.internal.unwrap_or_else(|| beside(2))).await?);
-    let shop = listen(args.shop.unwrap_or_else(|| beside(1))).await?;
+    let internal = Server::from_listener(listen(internal_address(&args)).await?);
+    let shop = listen(args.shop.unwrap_or_else(|| beside(args.listen, 1))).await?;
     let monitor = builder.build().await?;
 
     let address = reachable(server.local_addr()?);
@@ -163,8 +162,24 @@ async fn run() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
+/// The same address, some ports further.
+fn beside(address: SocketAddr, offset: u16) -> SocketAddr {
+    SocketAddr::new(address.ip(), address.port().saturating_add(offset))
+}
+
+/// Where metrics are served. Wherever the receiver listens, these are for this machine, unless somebody says otherwise.
+pub(crate) fn internal_address(args: &Args) -> SocketAddr {
+    let public = beside(args.listen, 2);
+    let private = if public.ip().is_loopback() { public } else { SocketAddr::new(Ipv4Addr::LOCALHOST.into(), public.port()) };
+    args.internal.unwrap_or(private)
+}
+
 /// Who may read: everybody on this machine, or those who are named.
-fn access(args: &Args) -> Result<Arc<dyn ReadAccess>, Box<dyn std::error::Error>> {
+pub(crate) fn access(args: &Args) -> Result<Arc<dyn ReadAccess>, Box<dyn std::error::Error>> {
+    // Of a variable that is set to nothing, or of an empty file.
+    if args.token.as_ref().is_some_and(|token| token.trim().is_empty()) {
+        return Err("the token is empty: give --token or MONITOR_TOKEN a long random text, or leave it out".into());
+    }
     let admin = |name: &str| Identity::new(name).everywhere(Role::Admin);
     match (&args.user, &args.password, &args.token) {
         (Some(user), Some(password), token) => {

@@ -7,11 +7,14 @@ use std::{
 };
 
 use monitor_core::{
-    BoxError, Counts, Enricher, Envelope, Integration, Pipeline, Project, ProjectError, Projects, Receiver, SendError, Service, Setup,
-    Sink, Store, Transport, async_trait, enrich,
+    BoxError, Counts, Enricher, Envelope, Integration, Labelled, Observer, Pipeline, Project, ProjectError, Projects, Receiver, SendError,
+    Service, Setup, Sink, Store, Transport, async_trait, enrich,
 };
 use monitor_transport::{Spool, SpoolBuilder, SpoolError};
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::{
+    sync::watch,
+    task::{JoinHandle, JoinSet},
+};
 
 /// Longer times for a shutdown are not told from this one: a deadline must be a time that the clock can show.
 const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -27,7 +30,8 @@ pub struct Monitor {
     projects: Arc<Projects>,
     store: Option<Arc<dyn Store>>,
     services: Vec<Arc<dyn Service>>,
-    receivers: Vec<JoinHandle<()>>,
+    /// Each says in the end whether it did as it should.
+    receivers: Vec<JoinHandle<bool>>,
     stop: watch::Sender<bool>,
     #[cfg(feature = "http")]
     http: monitor_http::HttpService,
@@ -98,6 +102,9 @@ impl Monitor {
     /// Everything that answers HTTP, as a `tower` service to mount in your server: ingest, query API, live stream, dashboard,
     /// `/livez` and `/readyz`. `ingest()`, `reader()` and `internal()` of it are the parts, for listeners of their own;
     /// `/metrics` is only on `internal()`. Under a mount path, also in axum's `nest_service`, add `.under("/path")`, so that the DSNs it shows have it.
+    ///
+    /// A server of your own has to call [`close`](monitor_http::HttpService::close) when its graceful shutdown begins: live streams end by
+    /// nothing else, and it would wait for them.
     #[cfg(feature = "http")]
     pub fn service(&self) -> monitor_http::HttpService {
         self.http.clone()
@@ -131,7 +138,7 @@ impl Monitor {
 
     /// Stops in order: HTTP takes nothing new, receivers end, the spool commits, lanes deliver what they can within the time, services
     /// stop. What is not delivered stays in the spool. Each step may use half of the time that is left, so that one that hangs
-    /// leaves enough to those after it. `true` when everything ended by itself in time.
+    /// leaves enough to those after it. `true` when everything ended by itself in time, and no receiver had failed.
     pub async fn shutdown(self, within: Duration) -> bool {
         let deadline = Instant::now() + within.min(FOR_EVER);
         let left = || deadline.saturating_duration_since(Instant::now());
@@ -146,9 +153,12 @@ impl Monitor {
         let receivers_end = Instant::now() + left() / 2;
         for mut receiver in self.receivers {
             let left = receivers_end.saturating_duration_since(Instant::now());
-            if tokio::time::timeout(left, &mut receiver).await.is_err() {
-                receiver.abort();
-                in_time = false;
+            match tokio::time::timeout(left, &mut receiver).await {
+                Ok(ended) => in_time &= ended.unwrap_or(false),
+                Err(_late) => {
+                    receiver.abort();
+                    in_time = false;
+                }
             }
         }
         // What was accepted so far is delivered before the lanes are told to end.
@@ -252,8 +262,13 @@ impl MonitorBuilder {
         if projects.iter().next().is_none() && receivers.is_empty() {
             return Err(BuildError::NoProject);
         }
+        for sink in &sinks {
+            counts.announce(Labelled::DeadLettered, sink.name());
+            counts.announce(Labelled::Expired, sink.name());
+        }
         let consumes_only = sinks.is_empty() && !receivers.is_empty();
-        let spool = if consumes_only { None } else { Some(self.spool.open(sinks, counts.clone()).await?) };
+        let spool =
+            if consumes_only { None } else { Some(self.spool.projects(projects.iter().count()).open(sinks, counts.clone()).await?) };
         let transport: Arc<dyn Transport> = match &spool {
             Some(spool) => spool.clone(),
             None => Arc::new(NoTransport),
@@ -262,22 +277,25 @@ impl MonitorBuilder {
         #[cfg(feature = "http")]
         let live = monitor_http::LiveHub::new(counts.clone());
         #[cfg(feature = "http")]
-        let observers: Vec<Arc<dyn monitor_core::Observer>> = vec![live.clone()];
+        let observers: Vec<Arc<dyn Observer>> = vec![Arc::new(Log), live.clone()];
         #[cfg(not(feature = "http"))]
-        let observers = Vec::new();
+        let observers: Vec<Arc<dyn Observer>> = vec![Arc::new(Log)];
 
         let pipeline = Pipeline::new(enrichers, transport, observers, counts);
+        let stop = watch::Sender::new(false);
+        let receivers: Vec<_> = receivers.into_iter().map(|receiver| start(receiver, pipeline.clone(), stop.subscribe())).collect();
         #[cfg(feature = "http")]
         let http = {
             let builder = monitor_http::HttpService::builder(projects.clone(), pipeline.clone());
             let builder = builder.live(live).access(self.access).config(self.http);
+            // While the monitor runs, a receiver that has ended has failed.
+            let running: Vec<_> = receivers.iter().map(JoinHandle::abort_handle).collect();
+            let builder = builder.readiness(move || !running.iter().any(tokio::task::AbortHandle::is_finished));
             match &store {
                 Some(store) => builder.store(store.clone()).build(),
                 None => builder.build(),
             }
         };
-        let stop = watch::Sender::new(false);
-        let receivers = receivers.into_iter().map(|receiver| start(receiver, pipeline.clone(), stop.subscribe())).collect();
         Ok(Monitor {
             pipeline,
             spool,
@@ -289,6 +307,21 @@ impl MonitorBuilder {
             #[cfg(feature = "http")]
             http,
         })
+    }
+}
+
+/// Writes what the pipeline has to tell into the log.
+struct Log;
+
+impl Observer for Log {
+    fn is_watching(&self) -> bool {
+        false
+    }
+
+    fn accepted(&self, _envelope: Arc<Envelope>) {}
+
+    fn panicked(&self, enricher: &'static str) {
+        tracing::error!(enricher, "an enricher panicked; events that it panics on are dropped and counted");
     }
 }
 
@@ -314,21 +347,47 @@ impl Transport for NoTransport {
     }
 }
 
-/// Runs a receiver in a task; one that ends before it is told to is an error that somebody has to see.
-fn start(receiver: Box<dyn Receiver>, pipeline: Pipeline, mut stop: watch::Receiver<bool>) -> JoinHandle<()> {
-    let stopped = stop.clone();
+/// Runs a receiver in a task, which says whether it did as it should. One that ends before it is told to is an error that somebody has to see.
+fn start(receiver: Box<dyn Receiver>, pipeline: Pipeline, stop: watch::Receiver<bool>) -> JoinHandle<bool> {
+    let counts = pipeline.counts().clone();
+    for how in [FAILED, PANICKED, EARLY] {
+        counts.announce(Labelled::ReceiversFailed, how);
+    }
+    // An error means that the monitor is gone, which is a reason to stop, too.
+    let is_told = |stop: &watch::Receiver<bool>| *stop.borrow() || stop.has_changed().is_err();
+    let mut told = stop.clone();
     let shutdown = Box::pin(async move {
-        // An error means that the monitor is gone, which is a reason to stop, too.
-        let _ = stop.wait_for(|stop| *stop).await;
+        let _ = told.wait_for(|stop| *stop).await;
     });
     tokio::spawn(async move {
-        match receiver.run(pipeline, shutdown).await {
-            Err(error) => tracing::error!(%error, "a receiver failed"),
-            Ok(()) if !*stopped.borrow() => tracing::error!("a receiver ended before it was told to"),
-            Ok(()) => (),
-        }
+        // In a set, it ends with this task.
+        let mut running = JoinSet::new();
+        running.spawn(async move { receiver.run(pipeline, shutdown).await });
+        let how = match running.join_next().await {
+            Some(Ok(Ok(()))) if is_told(&stop) => return true,
+            Some(Ok(Ok(()))) => {
+                tracing::error!("a receiver ended before it was told to");
+                EARLY
+            }
+            Some(Ok(Err(error))) => {
+                tracing::error!(%error, "a receiver failed");
+                FAILED
+            }
+            // The host's panic hook has told where; the message of a panic may hold data of an event.
+            Some(Err(_)) | None => {
+                tracing::error!("a receiver panicked");
+                PANICKED
+            }
+        };
+        counts.count(Labelled::ReceiversFailed, how, 1);
+        false
     })
 }
+
+/// How receivers fail.
+const FAILED: &str = "failed";
+const PANICKED: &str = "panicked";
+const EARLY: &str = "early";
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)] // a test may fail loudly
@@ -349,6 +408,24 @@ mod tests {
     impl Receiver for Deaf {
         async fn run(self: Box<Self>, _pipeline: Pipeline, _shutdown: Shutdown) -> Result<(), BoxError> {
             std::future::pending().await
+        }
+    }
+
+    type End = fn() -> Result<(), BoxError>;
+
+    /// A receiver that ends in this way, when it is told to or at once.
+    struct Ends {
+        how: End,
+        at_once: bool,
+    }
+
+    #[async_trait]
+    impl Receiver for Ends {
+        async fn run(self: Box<Self>, _pipeline: Pipeline, shutdown: Shutdown) -> Result<(), BoxError> {
+            if !self.at_once {
+                shutdown.await;
+            }
+            (self.how)()
         }
     }
 
@@ -398,6 +475,56 @@ mod tests {
         let (within, delivered) = engine.stopped.lock().unwrap().unwrap();
         assert!(within > Duration::from_millis(200), "{within:?}");
         assert_eq!(delivered, 1);
+    }
+
+    #[tokio::test]
+    async fn a_receiver_that_fails_is_counted_and_spoils_the_shutdown() {
+        let ways: [(End, bool, &str); 5] = [
+            (|| Ok(()), true, EARLY),
+            (|| Err("no broker".into()), true, FAILED),
+            (|| panic!("on purpose"), true, PANICKED),
+            (|| Err("no commit".into()), false, FAILED),
+            (|| Ok(()), false, ""),
+        ];
+        for (how, at_once, counted) in ways {
+            let home = tempfile::tempdir().unwrap();
+            let monitor = builder(home.path(), &engine()).receiver(Ends { how, at_once }).build().await.unwrap();
+            if at_once {
+                while !monitor.receivers.iter().all(JoinHandle::is_finished) {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            }
+            let counts = monitor.counts().clone();
+            assert_eq!(monitor.shutdown(Duration::from_secs(5)).await, counted.is_empty(), "{counted}");
+            let expected = u64::from(!counted.is_empty());
+            assert_eq!((counts.sum(Labelled::ReceiversFailed), counts.labelled(Labelled::ReceiversFailed, counted)), (expected, expected));
+        }
+    }
+
+    #[cfg(feature = "server")]
+    #[tokio::test]
+    async fn a_process_whose_receiver_has_ended_is_not_ready() {
+        for (at_once, status) in [(false, 200), (true, 503)] {
+            let home = tempfile::tempdir().unwrap();
+            let monitor = builder(home.path(), &engine()).receiver(Ends { how: || Ok(()), at_once }).build().await.unwrap();
+            while at_once && !monitor.receivers.iter().all(JoinHandle::is_finished) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            let request = hyper::Request::get("/readyz").header("host", "localhost").body(axum::body::Body::empty()).unwrap();
+            let answer = hyper::service::Service::call(&monitor.service(), request).await.unwrap();
+            assert_eq!(answer.status(), status);
+            assert_eq!(monitor.shutdown(Duration::from_secs(5)).await, !at_once);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_operators_are_alerted_by_is_there_before_the_first_loss() {
+        let home = tempfile::tempdir().unwrap();
+        let monitor = builder(home.path(), &engine()).receiver(Deaf).build().await.unwrap();
+        let shown: Vec<_> = monitor.counts().samples().into_iter().filter_map(|sample| Some((sample.name, sample.label?.1))).collect();
+        for (name, label) in [("events_dead_lettered", "memory"), ("events_expired", "memory"), ("receivers_failed", PANICKED)] {
+            assert!(shown.contains(&(name, label.to_owned())), "{name}: {shown:?}");
+        }
     }
 
     #[tokio::test]

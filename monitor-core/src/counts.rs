@@ -40,6 +40,8 @@ totals! {
     RequestBytes = "request_bytes",
     /// Commits of the spool.
     SpoolCommits = "spool_commits",
+    /// Dead letters that were dropped because there were too many.
+    DeadLettersDropped = "dead_letters_dropped",
     /// Messages of topics that were dealt with: written, dead, dropped or known as copies.
     Consumed = "messages_consumed",
     /// Days whose rollups were built, counted as often as they were.
@@ -79,6 +81,8 @@ pub enum Labelled {
     Restarts,
     /// Dead letters that are offered to their sink again: pending once more; label: the sink.
     Requeued,
+    /// Receivers that ended though they were not told to, or in another way than they should; label: how.
+    ReceiversFailed,
 }
 
 impl Labelled {
@@ -97,6 +101,7 @@ impl Labelled {
         (Labelled::LiveDropped, "live_events_dropped", "stream"),
         (Labelled::Restarts, "restarts", "what"),
         (Labelled::Requeued, "events_requeued", "sink"),
+        (Labelled::ReceiversFailed, "receivers_failed", "how"),
     ];
 }
 
@@ -163,18 +168,24 @@ impl Counts {
 
     /// Adds to a labelled number.
     pub fn count(&self, family: Labelled, label: &str, n: u64) {
-        self.count_within(family, label, n, MAX_LABELS);
+        if n > 0 {
+            self.count_within(family, label, n, MAX_LABELS);
+        }
     }
 
     /// Adds to a labelled number whose label is a stranger's word: however many words strangers make up, known labels find room.
     pub fn count_strange(&self, family: Labelled, label: &str, n: u64) {
-        self.count_within(family, label, n, MAX_STRANGE_LABELS);
+        if n > 0 {
+            self.count_within(family, label, n, MAX_STRANGE_LABELS);
+        }
+    }
+
+    /// Shows a labelled number while it is still zero: whoever is alerted when it grows must see what it grew from.
+    pub fn announce(&self, family: Labelled, label: &str) {
+        self.count_within(family, label, 0, MAX_LABELS);
     }
 
     fn count_within(&self, family: Labelled, label: &str, n: u64, most: usize) {
-        if n == 0 {
-            return;
-        }
         let mut labelled = self.labelled.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, count)) = labelled.range_mut((family, label.to_owned())..).next().filter(|((f, l), _)| *f == family && l == label) {
             *count += n;
@@ -285,6 +296,19 @@ mod tests {
         let sample = Sample { name: "events_rejected", label: Some(("code", "bad_kind".into())), value: Reading::Counter(5) };
         assert!(counts.samples().contains(&sample));
         assert!(counts.samples().contains(&Sample { name: "spool_bytes", label: None, value: Reading::Gauge(9) }));
+    }
+
+    #[test]
+    fn a_number_that_is_announced_is_shown_while_it_is_zero() {
+        let counts = Counts::new();
+        counts.count(Labelled::Delivered, "main", 0);
+        counts.announce(Labelled::Expired, "main");
+        let labelled = |counts: &Counts| counts.samples().into_iter().filter(|sample| sample.label.is_some()).collect::<Vec<_>>();
+        let sample = |n| Sample { name: "events_expired", label: Some(("sink", "main".into())), value: Reading::Counter(n) };
+        assert_eq!(labelled(&counts), [sample(0)]);
+        counts.count(Labelled::Expired, "main", 2);
+        counts.announce(Labelled::Expired, "main");
+        assert_eq!(labelled(&counts), [sample(2)]);
     }
 
     #[test]

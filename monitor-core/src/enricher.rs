@@ -7,8 +7,11 @@ use crate::{Event, Origin};
 /// Implement it to bring your own rule. The pipeline calls [`enrich_origin`](Enricher::enrich_origin) once per request, then
 /// [`enrich`](Enricher::enrich) for each event, enrichers in the order they were added. An enricher computes: it never waits,
 /// and takes the time from [`Origin::received`] so that a test needs no clock.
+///
+/// A panic ends what it happened on, and nothing else: an event in `enrich`, all events of the request in `enrich_origin`. They are dropped,
+/// counted under the reason `enricher_panicked`, and the sender is told so; the first one is logged with the enricher's name.
 pub trait Enricher: Send + Sync {
-    /// A stable word for metrics and logs.
+    /// A stable word for logs.
     fn name(&self) -> &'static str;
 
     /// Works on what all events of a request share.

@@ -1,6 +1,10 @@
 //! From parsed request to durable envelope: enrichers in order, then the transport, with every early exit counted.
 
-use std::sync::Arc;
+use std::{
+    collections::BTreeSet,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use crate::{Counts, Enricher, Envelope, Labelled, SendError, Total, Transport, Verdict};
 
@@ -15,7 +19,12 @@ struct Shared {
     transport: Arc<dyn Transport>,
     observers: Vec<Arc<dyn Observer>>,
     counts: Arc<Counts>,
+    /// Names of enrichers that panicked, of which the observers were told.
+    panicked: Mutex<BTreeSet<&'static str>>,
 }
+
+/// Why events were dropped on which an enricher panicked.
+const PANICKED: &str = "enricher_panicked";
 
 /// Sees envelopes after they became durable, for example to show them live. It must not wait and cannot refuse.
 pub trait Observer: Send + Sync {
@@ -23,6 +32,10 @@ pub trait Observer: Send + Sync {
     fn is_watching(&self) -> bool;
     /// An envelope became durable.
     fn accepted(&self, envelope: Arc<Envelope>);
+    /// An enricher of this name panicked for the first time: somebody should be told. What it panicked on was dropped and counted.
+    fn panicked(&self, enricher: &'static str) {
+        let _ = enricher;
+    }
 }
 
 /// What became of an envelope's events.
@@ -43,7 +56,7 @@ impl Pipeline {
         observers: Vec<Arc<dyn Observer>>,
         counts: Arc<Counts>,
     ) -> Pipeline {
-        Pipeline { shared: Arc::new(Shared { enrichers, transport, observers, counts }) }
+        Pipeline { shared: Arc::new(Shared { enrichers, transport, observers, counts, panicked: Mutex::default() }) }
     }
 
     /// Enriches the envelope and makes it durable. `Ok` means that every event which no enricher dropped is safe;
@@ -69,24 +82,51 @@ impl Pipeline {
     }
 
     fn enrich(&self, envelope: &mut Envelope) -> Vec<(usize, &'static str)> {
-        let enrichers = &self.shared.enrichers;
-        for enricher in enrichers {
-            enricher.enrich_origin(&mut envelope.origin);
+        let Envelope { origin, events } = envelope;
+        let of_all = self.ask(|enricher| {
+            enricher.enrich_origin(origin);
+            Verdict::Keep
+        });
+        if let Some(reason) = of_all {
+            // An address that should have been cut is perhaps still whole.
+            return events.drain(..).enumerate().map(|(position, _)| (position, reason)).collect();
         }
         let mut dropped = Vec::new();
         let mut position = 0;
-        let origin = &envelope.origin;
-        envelope.events.retain_mut(|event| {
-            let verdicts = enrichers.iter().map(|enricher| enricher.enrich(event, origin));
-            let reason = verdicts.into_iter().find_map(|verdict| match verdict {
-                Verdict::Keep => None,
-                Verdict::Drop(reason) => Some(reason),
-            });
+        events.retain_mut(|event| {
+            let reason = self.ask(|enricher| enricher.enrich(event, origin));
             dropped.extend(reason.map(|reason| (position, reason)));
             position += 1;
             reason.is_none()
         });
         dropped
+    }
+
+    /// Asks the enrichers in order; why the first one drops what it is asked about. A panic drops it, too: an error would make the sender
+    /// repeat the same request for ever.
+    fn ask(&self, mut enrich: impl FnMut(&dyn Enricher) -> Verdict) -> Option<&'static str> {
+        let mut asked = None;
+        let answer = catch_unwind(AssertUnwindSafe(|| {
+            self.shared.enrichers.iter().find_map(|enricher| {
+                asked = Some(enricher);
+                match enrich(&**enricher) {
+                    Verdict::Keep => None,
+                    Verdict::Drop(reason) => Some(reason),
+                }
+            })
+        }));
+        // The host's panic hook has told where; the message of a panic may hold data of an event.
+        answer.unwrap_or_else(|_panic| {
+            asked.into_iter().for_each(|enricher| self.tell_of_panic(enricher.name()));
+            Some(PANICKED)
+        })
+    }
+
+    fn tell_of_panic(&self, enricher: &'static str) {
+        let is_news = self.shared.panicked.lock().unwrap_or_else(PoisonError::into_inner).insert(enricher);
+        if is_news {
+            self.shared.observers.iter().for_each(|observer| observer.panicked(enricher));
+        }
     }
 
     /// Shows envelopes to the observers that became durable on another way, as a consumer's do.
@@ -108,5 +148,90 @@ impl Pipeline {
     /// Where it counts.
     pub fn counts(&self) -> &Arc<Counts> {
         &self.shared.counts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Event, Origin,
+        testing::{MemoryTransport, envelope},
+    };
+
+    /// Panics on a project or an event of that name.
+    struct Fragile(&'static str);
+
+    impl Fragile {
+        fn touch(&self, name: &str) {
+            assert!(name != self.0, "on purpose");
+        }
+    }
+
+    impl Enricher for Fragile {
+        fn name(&self) -> &'static str {
+            "fragile"
+        }
+
+        fn enrich_origin(&self, origin: &mut Origin) {
+            self.touch(&origin.project);
+        }
+
+        fn enrich(&self, event: &mut Event, _origin: &Origin) -> Verdict {
+            self.touch(&event.name);
+            Verdict::Keep
+        }
+    }
+
+    struct Marks;
+
+    impl Enricher for Marks {
+        fn name(&self) -> &'static str {
+            "marks"
+        }
+
+        fn enrich(&self, event: &mut Event, _origin: &Origin) -> Verdict {
+            event.name.push('!');
+            Verdict::Keep
+        }
+    }
+
+    #[derive(Default)]
+    struct Told(Mutex<Vec<&'static str>>);
+
+    impl Observer for Told {
+        fn is_watching(&self) -> bool {
+            false
+        }
+
+        fn accepted(&self, _envelope: Arc<Envelope>) {}
+
+        fn panicked(&self, enricher: &'static str) {
+            self.0.lock().unwrap().push(enricher);
+        }
+    }
+
+    fn pipeline(fragile: &'static str) -> (Pipeline, Arc<Told>) {
+        let told = Arc::new(Told::default());
+        let enrichers: Vec<Box<dyn Enricher>> = vec![Box::new(Fragile(fragile)), Box::new(Marks)];
+        (Pipeline::new(enrichers, Arc::new(MemoryTransport::default()), vec![told.clone()], Arc::default()), told)
+    }
+
+    #[test]
+    fn an_event_that_makes_an_enricher_panic_is_dropped_and_the_others_go_on() {
+        let (pipeline, told) = pipeline("bad");
+        let mut envelope = envelope(1, &["a", "bad", "b", "bad"]);
+        assert_eq!(pipeline.enrich(&mut envelope), [(1, "enricher_panicked"), (3, "enricher_panicked")]);
+        assert_eq!(envelope.events.iter().map(|event| &*event.name).collect::<Vec<_>>(), ["a!", "b!"]);
+        assert_eq!(*told.0.lock().unwrap(), ["fragile"], "once");
+    }
+
+    #[test]
+    fn a_panic_on_what_the_events_share_drops_all_of_them() {
+        let (pipeline, told) = pipeline("shop");
+        let mut envelope = envelope(1, &["a", "b"]);
+        assert_eq!(pipeline.enrich(&mut envelope), [(0, "enricher_panicked"), (1, "enricher_panicked")]);
+        assert!(envelope.events.is_empty());
+        assert_eq!(*told.0.lock().unwrap(), ["fragile"]);
     }
 }

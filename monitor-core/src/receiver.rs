@@ -13,7 +13,8 @@ use crate::{BoxError, Pipeline};
 /// own and leave the pipeline alone: then its position in the source moves only when everything before it is written.
 #[async_trait]
 pub trait Receiver: Send {
-    /// Runs until `shutdown` resolves. An error, or a return before that, is reported by the host's monitor as a failure.
+    /// Runs until `shutdown` resolves. An error, a panic, or a return before that, is a failure, and nobody starts the receiver again: the
+    /// host's monitor logs and counts it (`receivers_failed`), is not ready from then on, and its `shutdown` returns `false`.
     async fn run(self: Box<Self>, pipeline: Pipeline, shutdown: Shutdown) -> Result<(), BoxError>;
 }
 

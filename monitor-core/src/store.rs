@@ -59,7 +59,7 @@ pub trait Store: Send + Sync {
         Err(unsupported("figures of storage"))
     }
 
-    /// Whether the store answers at the moment (the readiness probe and the dashboard ask).
+    /// Whether the store answers at the moment: the dashboard asks, by `/query/system`. Readiness does not: what is accepted waits in the spool.
     async fn is_available(&self) -> bool;
 }
 

@@ -210,3 +210,27 @@ fn the_simple_forms_become_events() {
     assert_eq!(simple(SimpleForm::Metric, r#"{"name":"LCP"}"#).unwrap_err().code(), "bad_frame");
     assert_eq!(simple(SimpleForm::Events, "[]").unwrap_err().code(), "bad_frame");
 }
+
+#[test]
+fn what_a_frame_says_in_another_shape_does_not_cost_its_events() {
+    for odd in ["true", "7", r#""x""#, "[[1]]", r#"{"a":{"b":[]}}"#, "null", "1.5", "-1"] {
+        for member in ["sdk", "page", "session", "device", "tags", "release", "environment", "attempt", "discarded", "sent_at"] {
+            let body = format!(r#"{{"v":1,"{member}":{odd},"events":[{{"kind":"track","name":"x"}}]}}"#);
+            let parsed = envelope(&body).unwrap_or_else(|error| panic!("{body}: {error}"));
+            assert_eq!(parsed.envelope.events.len(), 1, "{body}");
+        }
+        let body = format!(
+            r#"{{"v":1,"page":{{"id":"p","route":{odd},"url":"/u"}},"session":{{"id":"s","user":{odd}}},"tags":{{"a":{odd},"b":"c"}},"events":[{{"kind":"track","name":"x"}}]}}"#
+        );
+        let origin = envelope(&body).unwrap_or_else(|error| panic!("{body}: {error}")).envelope.origin;
+        assert_eq!((&*origin.page.id, &*origin.page.url, &*origin.session), ("p", "/u", "s"), "{body}");
+        assert_eq!(origin.tags.get("b").map(String::as_str), Some("c"), "{body}");
+        let text = match odd {
+            r#""x""# => "x",
+            "null" => "",
+            odd if odd.starts_with(['[', '{']) => "",
+            odd => odd,
+        };
+        assert_eq!((&*origin.page.route, &*origin.user), (text, text), "{body}");
+    }
+}

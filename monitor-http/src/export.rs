@@ -49,6 +49,8 @@ struct Export {
     /// Most events of a page.
     page: u32,
     sent: u64,
+    /// A page was written. The first one has the header, wherever it begins.
+    begun: bool,
     until: Instant,
     /// Asked before each page but the first: an export must not outlive the session it was begun with.
     is_allowed: IsAllowed,
@@ -87,6 +89,7 @@ impl Shared {
             left: limit,
             page: PAGE,
             sent: 0,
+            begun: false,
             until,
             _place: place,
         };
@@ -170,7 +173,7 @@ impl Export {
     }
 
     fn write(&mut self, page: EventPage) -> (Result<Bytes, Broken>, Step) {
-        let text = match self.format.documents(&page.events, &self.query, self.sent == 0 && self.query.cursor.is_none()) {
+        let text = match self.format.documents(&page.events, &self.query, !std::mem::replace(&mut self.begun, true)) {
             Ok(text) => text,
             Err(refusal) => return self.fail(&refusal),
         };

@@ -16,7 +16,7 @@ use crate::{
     clock,
     format::Format,
     ingest::{check_length, check_uri},
-    live::{IsAllowed, Wish},
+    live::{IsAllowed, MOST_KINDS, Wish},
     request::{self, BodyLimits, BodyRef},
     response::Body,
     routes::{Question, Route, Takes},
@@ -255,7 +255,8 @@ impl Shared {
 
     fn live(self: &Arc<Self>, identity: &Identity, parts: &Parts) -> Result<Response<Body>, Refusal> {
         let text = |name| url::parameter(parts.uri.query(), name).and_then(url::decode).unwrap_or_default();
-        let kinds: Result<Vec<Kind>, _> = text("kinds").split(',').filter(|kind| !kind.is_empty()).take(64).map(str::parse).collect();
+        let kinds: Result<Vec<Kind>, _> =
+            text("kinds").split(',').filter(|kind| !kind.is_empty()).take(MOST_KINDS + 1).map(str::parse).collect();
         let filters = text("filters");
         let filters: Vec<Filter> = if filters.is_empty() { Vec::new() } else { parse(filters.as_bytes())? };
         let project = text("project").into_owned();

@@ -17,6 +17,7 @@ use tokio::{
 use crate::{
     answer::Refusal,
     budget::{Budget, Hold},
+    clock::FOR_EVER,
 };
 
 /// Any body, as the rest of this crate sees it: bytes and an end.
@@ -88,7 +89,7 @@ pub(crate) async fn read(
     loop {
         // The time a body of the lowest allowed speed would need for what is here: later than that, and it is slower.
         let earned = Duration::from_millis((len as u64).saturating_mul(1_000) / u64::from(limits.rate.max(1)));
-        let deadline = start + limits.timeout.min(limits.grace.saturating_add(earned));
+        let deadline = start + limits.timeout.min(limits.grace.saturating_add(earned)).min(FOR_EVER);
         let next = timeout_at(deadline, poll_fn(|context| body.as_mut().poll_chunk(context)));
         let chunk = tokio::select! {
             biased;

@@ -32,6 +32,7 @@ use tokio::{
 use crate::{
     ClientAddr, Config, HttpService,
     budget::{Place, Places, UsedUp},
+    clock::FOR_EVER,
     response::Body,
 };
 
@@ -145,7 +146,7 @@ fn http(server: &ServerConfig, service: &Config) -> http1::Builder {
     let head = service.head_bytes.saturating_add(service.uri_bytes.saturating_mul(2));
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
-        .header_read_timeout(server.head_timeout)
+        .header_read_timeout(server.head_timeout.min(FOR_EVER))
         .max_headers(service.headers)
         .max_header_size(head)
         .max_buf_size(head.saturating_mul(2).max(64 * 1024))

@@ -25,6 +25,7 @@ use crate::{
     answer::{self, Refusal},
     assets,
     budget::{Budget, Places},
+    clock::FOR_EVER,
     config::Config,
     cors,
     ingest::Endpoint,
@@ -78,7 +79,11 @@ pub(crate) struct Shared {
     /// Requests.
     pub(crate) client_rates: Option<Buckets<IpAddr>>,
     metrics: Registry,
+    is_ready: IsReady,
 }
+
+/// What the host says about the parts beside the service.
+type IsReady = Box<dyn Fn() -> bool + Send + Sync>;
 
 /// Puts a service together.
 #[must_use = "a builder does nothing until `build`"]
@@ -89,6 +94,7 @@ pub struct HttpServiceBuilder {
     live: Option<Arc<LiveHub>>,
     access: Arc<dyn ReadAccess>,
     config: Config,
+    is_ready: IsReady,
 }
 
 impl HttpServiceBuilder {
@@ -116,9 +122,15 @@ impl HttpServiceBuilder {
         self
     }
 
+    /// Asked by `/readyz` besides the transport: whether all that runs beside the service does. Events are taken all the same.
+    pub fn readiness(mut self, is_ready: impl Fn() -> bool + Send + Sync + 'static) -> HttpServiceBuilder {
+        self.is_ready = Box::new(is_ready);
+        self
+    }
+
     /// The service.
     pub fn build(self) -> HttpService {
-        let HttpServiceBuilder { projects, pipeline, store, live, access, config } = self;
+        let HttpServiceBuilder { projects, pipeline, store, live, access, config, is_ready } = self;
         let start = Instant::now();
         let project_rate = |per_second: u32| Rate::new(per_second, per_second);
         let project_rates = projects.iter().map(|p| (p.id.clone(), Bucket::new(project_rate(p.max_events_per_second), start))).collect();
@@ -142,6 +154,7 @@ impl HttpServiceBuilder {
             live,
             access,
             config,
+            is_ready,
         };
         HttpService { shared: Arc::new(shared), surface: Surface::All, prefix: "".into() }
     }
@@ -150,7 +163,15 @@ impl HttpServiceBuilder {
 impl HttpService {
     /// Takes events of these projects and hands them to the pipeline.
     pub fn builder(projects: Arc<Projects>, pipeline: Pipeline) -> HttpServiceBuilder {
-        HttpServiceBuilder { projects, pipeline, store: None, live: None, access: access::closed(), config: Config::default() }
+        HttpServiceBuilder {
+            projects,
+            pipeline,
+            store: None,
+            live: None,
+            access: access::closed(),
+            config: Config::default(),
+            is_ready: Box::new(|| true),
+        }
     }
 
     /// The path under which the host serves this: `/monitor`. It is taken off the paths of requests that still have it,
@@ -179,6 +200,9 @@ impl HttpService {
 
     /// Begins to close: `/readyz` says 503, requests whose body is still coming and new ones are refused with 503,
     /// live streams and WebSockets end. Requests that were read completely are answered as usual.
+    ///
+    /// The `Server` of this crate does this by itself. Another server's graceful shutdown waits for open answers, and a live stream is one
+    /// that nothing else ends: call this as soon as the shutdown begins, for axum inside of the future given to `with_graceful_shutdown`.
     pub fn close(&self) {
         self.shared.closing.send_replace(true);
         if let Some(live) = &self.shared.live {
@@ -189,7 +213,7 @@ impl HttpService {
     /// Waits until nothing that was accepted for work is still being worked on; `false` when that took longer than `within`.
     pub async fn closed(&self, within: Duration) -> bool {
         let Shared { requests, sockets, .. } = &*self.shared;
-        let deadline = tokio::time::Instant::now() + within;
+        let deadline = tokio::time::Instant::now() + within.min(FOR_EVER);
         while requests.used() + sockets.used() > 0 {
             if tokio::time::Instant::now() >= deadline {
                 return false;
@@ -368,7 +392,7 @@ impl Shared {
     pub(crate) fn check_ready(&self) -> Result<(), Refusal> {
         match () {
             () if self.is_closing() => Err(Refusal::ShuttingDown),
-            () if !self.pipeline.transport().is_ready() => Err(Refusal::NotReady),
+            () if !self.pipeline.transport().is_ready() || !(self.is_ready)() => Err(Refusal::NotReady),
             () => Ok(()),
         }
     }

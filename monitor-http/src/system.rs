@@ -70,7 +70,7 @@ struct System {
     /// Start of the process's service, ms since the Unix epoch.
     started: i64,
     uptime_seconds: f64,
-    /// Whether events are taken.
+    /// Whether events are taken and the host's other parts run: what `/readyz` says.
     ready: bool,
     store_available: bool,
     /// `None` for those who may not see the whole process.

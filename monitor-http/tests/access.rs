@@ -268,7 +268,8 @@ fn one_token_is_an_admin_and_an_empty_one_is_nobody() {
     }
     assert_eq!(log_in(&server, &[], &json!({"token": "secret"})).status, 200);
     let (_scene, server) = serving(access::token(""), quick().0);
-    assert_eq!(me(&server, &["Authorization: Bearer "]).status, 401);
+    let refused = me(&server, &["Authorization: Bearer "]);
+    assert_eq!((refused.status, refused.text().contains("token is empty")), (401, true), "{}", refused.text());
     assert_eq!(log_in(&server, &[], &json!({"token": ""})).status, 401);
 }
 

@@ -72,6 +72,9 @@ fn a_stream_carries_what_meets_its_filters() {
         let answer = server.ask(get(&format!("/live?project=shop&filters={}", encode(wrong)), &[]));
         assert!(answer.code() == "bad_query" && answer.text().contains(reason), "{}", answer.text());
     }
+    let many: Vec<String> = (0..65).map(|n| format!("k{n}")).collect();
+    let answer = server.ask(get(&format!("/live?project=shop&kinds={}", many.join(",")), &[]));
+    assert!(answer.code() == "bad_query" && answer.text().contains("at most 64 kinds"), "{}", answer.text());
 }
 
 async fn open(server: &Running, header: Option<(&str, &str)>) -> WebSocketStream<TcpStream> {
@@ -185,6 +188,35 @@ async fn events_of_many_requests_come_in_few_messages() {
     assert_eq!(names, (0..200).map(|n| format!("e{n}")).collect::<Vec<_>>());
     let most = 2 + start.elapsed().as_millis() / 100;
     assert!(messages <= most, "{messages} messages for 200 requests, not at most one in 100 ms");
+}
+
+#[tokio::test]
+async fn a_panel_that_changes_its_mind_misses_nothing() {
+    let (_scene, server) = serving(access::open(), quick().0);
+    let mut socket = open(&server, None).await;
+    let wish = json!({"subscribe": {"project": "shop"}});
+    say(&mut socket, wish.clone()).await;
+    hear(&mut socket, "subscribed").await;
+    let address = server.address;
+    let sending = tokio::task::spawn_blocking(move || {
+        let mut client = Client::new(address);
+        for n in 0..200 {
+            client.send(&post(EVENTS, &[], common::envelope(&[&format!("e{n}")]).as_bytes()));
+            assert_eq!(client.response().unwrap().status, 202);
+        }
+    });
+    let mut names = std::collections::BTreeSet::new();
+    for n in 0.. {
+        if n % 3 == 0 && !sending.is_finished() {
+            say(&mut socket, wish.clone()).await;
+        }
+        let message = hear(&mut socket, "events").await;
+        names.extend(message["events"].as_array().unwrap().iter().map(|event| event["name"].as_str().unwrap().to_owned()));
+        if names.len() == 200 {
+            break;
+        }
+    }
+    sending.await.unwrap();
 }
 
 #[tokio::test]

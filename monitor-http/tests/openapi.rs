@@ -222,7 +222,7 @@ fn schemas() -> Value {
             ("version", text("Version of the service.")),
             ("started", integer()),
             ("uptime_seconds", number("Time since the start.")),
-            ("ready", json!({"type": "boolean", "description": "Whether events are taken."})),
+            ("ready", json!({"type": "boolean", "description": "Whether events are taken and the host's other parts run: what /readyz says."})),
             ("store_available", json!({"type": "boolean"})),
             ("process", json!({"anyOf": [named("Process"), {"type": "null"}], "description": "null for those who may not see every project."})),
         ]),

@@ -339,6 +339,61 @@ fn a_panic_is_one_answer_and_not_the_end() {
     assert_eq!(scene.counts.labelled(Labelled::RequestsRefused, "internal"), 2);
 }
 
+/// Panics on an event or a user agent that is called `bad`.
+struct Fragile;
+
+impl Enricher for Fragile {
+    fn name(&self) -> &'static str {
+        "fragile"
+    }
+    fn enrich_origin(&self, origin: &mut Origin) {
+        assert!(origin.user_agent != "bad", "on purpose");
+    }
+    fn enrich(&self, event: &mut Event, _origin: &Origin) -> Verdict {
+        assert!(event.name != "bad", "on purpose");
+        Verdict::Keep
+    }
+}
+
+#[test]
+fn an_enricher_that_panics_costs_the_event_and_is_not_asked_again_by_the_sender() {
+    let scene = scene_with(vec![Box::new(Fragile)], None, |builder| builder);
+    let server = serve(scene.service.clone(), quick().1);
+    let answer = server.ask(post(EVENTS, &[], envelope(&["a", "bad", "b"]).as_bytes()));
+    assert_eq!((answer.status, &answer.json()["accepted"]), (202, &json!(2)));
+    assert_eq!((&answer.json()["rejected"][0]["index"], &answer.json()["rejected"][0]["code"]), (&json!(1), &json!("enricher_panicked")));
+    let answer = server.ask(post(EVENTS, &["User-Agent: bad"], envelope(&["a", "b"]).as_bytes()));
+    assert_eq!((answer.status, &answer.json()["accepted"]), (202, &json!(0)));
+    let counts = &scene.counts;
+    assert_eq!((counts.total(Total::Received), counts.total(Total::Accepted)), (5, 2));
+    assert_eq!((counts.labelled(Labelled::Dropped, "enricher_panicked"), counts.sum(Labelled::RequestsRefused)), (3, 0));
+}
+
+#[test]
+fn the_host_has_a_say_in_readiness() {
+    let runs = Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let asked = runs.clone();
+    let scene = scene_with(vec![], None, |builder| builder.readiness(move || asked.load(std::sync::atomic::Ordering::SeqCst)));
+    let server = serve(scene.service.clone(), quick().1);
+    assert_eq!(server.ask(get("/readyz", &[])).status, 200);
+    runs.store(false, std::sync::atomic::Ordering::SeqCst);
+    let answer = server.ask(get("/readyz", &[]));
+    assert_eq!((answer.status, answer.code()), (503, "not_ready".into()));
+    assert_eq!(server.ask(get("/livez", &[])).status, 200);
+    assert_eq!(server.ask(post(EVENTS, &[], envelope(&["x"]).as_bytes())).status, 202, "what comes is safe all the same");
+}
+
+#[test]
+fn nothing_panics_when_it_may_take_for_ever() {
+    let (mut config, mut limits) = quick();
+    (config.body_timeout, config.body_grace) = (Duration::MAX, Duration::MAX);
+    (limits.head_timeout, limits.write_timeout, limits.grace) = (Duration::MAX, Duration::MAX, Duration::MAX);
+    let scene = scene(config);
+    let server = serve(scene.service.clone(), limits);
+    assert_eq!(server.ask(post(EVENTS, &[], envelope(&["x"]).as_bytes())).status, 202);
+    assert!(server.join());
+}
+
 #[test]
 fn a_shutdown_answers_what_was_read_and_refuses_the_rest() {
     let scene = over(Stubborn(|| Ok(()), Duration::from_millis(1_200)));
@@ -561,6 +616,30 @@ async fn it_mounts_in_axum_with_and_without_the_prefix() {
     assert_eq!(statuses.await.unwrap(), [(202, 200, 101); 2]);
     assert_eq!(scene.transport.events().len(), 2);
     server.abort();
+}
+
+#[tokio::test]
+async fn a_live_viewer_does_not_hold_up_the_shutdown_of_axum() {
+    let scene = scene_with(vec![], None, |builder| builder.store(Arc::new(EchoStore(None))).access(access::open()));
+    let app: axum::Router = axum::Router::new().nest_service("/monitor", scene.service.clone().under("/monitor"));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let service = scene.service.clone();
+    let serving = axum::serve(listener, app).with_graceful_shutdown(async move {
+        let _stopped = stopped.await;
+        service.close();
+    });
+    let server = tokio::spawn(serving.into_future());
+    let viewer = tokio::task::spawn_blocking(move || {
+        let mut viewer = Client::new(address);
+        viewer.send(&get("/monitor/live?project=shop", &[]));
+        viewer.text_until(": connected");
+        viewer
+    });
+    let _viewer = viewer.await.unwrap();
+    stop.send(()).unwrap();
+    tokio::time::timeout(Duration::from_secs(5), server).await.expect("the server ends").unwrap().unwrap();
 }
 
 #[tokio::test]

@@ -25,7 +25,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
     sync::{
-        Arc,
+        Arc, PoisonError,
         atomic::{AtomicU64, Ordering::SeqCst},
     },
     time::Duration,
@@ -284,7 +284,14 @@ impl Lane {
                 doubtful = Some(batch.clone().mark_repeated());
             }
             let batch = doubtful.as_ref().unwrap_or(batch);
-            let wait = match catch(async { self.sink.write(batch).await }).await {
+            self.set_offering(true);
+            let written = catch(async { self.sink.write(batch).await }).await;
+            self.set_offering(false);
+            if let Some(state) = self.state() {
+                let refused = |error: &WriteError| !error.is_retryable();
+                state.failing.store(!matches!(&written, Ok(written) if written.as_ref().err().is_none_or(refused)), SeqCst);
+            }
+            let wait = match written {
                 Ok(Ok(())) => return Ok(None),
                 Ok(Err(error)) if !error.is_retryable() => return Ok(Some(error)),
                 Ok(Err(error)) => {
@@ -301,6 +308,12 @@ impl Lane {
             };
             self.shared.counts.count(Labelled::Retried, self.sink.name(), 1);
             self.pause(wait).await?;
+        }
+    }
+
+    fn set_offering(&self, offering: bool) {
+        if let Some(state) = self.state() {
+            *state.offering.lock().unwrap_or_else(PoisonError::into_inner) = offering.then(Instant::now);
         }
     }
 

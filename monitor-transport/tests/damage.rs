@@ -111,6 +111,23 @@ async fn a_file_that_is_no_database_is_set_aside_and_work_goes_on() {
 }
 
 #[tokio::test]
+async fn when_nothing_can_be_read_the_loss_is_what_was_not_delivered_a_moment_ago() {
+    let (dir, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let lane: Arc<dyn Sink> = holding();
+    let (spool, _) = open(dir.path(), &[&lane]).await;
+    send_all(&spool, 0..30).await;
+    let note = dir.path().join("spool.undelivered");
+    eventually("it is noted", || fs::read_to_string(&note).is_ok_and(|note| note.trim_start_matches('0') == "60")).await;
+    let left = leave(dir.path(), copy.path());
+    fs::copy(&note, left.join("spool.undelivered")).unwrap();
+    fs::remove_file(left.join("spool.db-wal")).unwrap();
+    fs::write(left.join("spool.db"), vec![0x55; 40_960]).unwrap();
+    let (got, counts) = delivered(&left).await;
+    assert_eq!((got, counts.labelled(Labelled::Quarantined, "file")), (vec![], 60));
+    spool.close(Duration::from_millis(100)).await;
+}
+
+#[tokio::test]
 async fn a_damaged_page_costs_the_entries_on_it_and_no_others() {
     let dir = tempfile::tempdir().unwrap();
     stored(dir.path(), 300).await;

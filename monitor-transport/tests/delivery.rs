@@ -20,7 +20,7 @@ use std::{
 
 use async_trait::async_trait;
 use common::*;
-use monitor_core::{Batch, Counts, Envelope, Gauge, Labelled, SendError, Sink, Transport, WriteError, testing, testing::MemorySink};
+use monitor_core::{Batch, Counts, Envelope, Gauge, Labelled, SendError, Sink, Total, Transport, WriteError, testing, testing::MemorySink};
 use monitor_transport::{Durability, SpoolError};
 use serde_json::value::RawValue;
 
@@ -118,6 +118,87 @@ async fn what_a_sink_did_not_get_before_it_was_taken_out_is_counted() {
     assert_eq!((counts.labelled(Labelled::Expired, "main"), counts.labelled(Labelled::Expired, "other")), (20, 0));
     assert!(second.close(SOON).await);
     spool.close(Duration::from_millis(100)).await;
+}
+
+#[tokio::test]
+async fn a_sink_that_comes_back_gets_what_is_left_and_nothing_is_counted_as_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let (sink, lane) = memory();
+    let (spool, _) = open(dir.path(), &[&lane]).await;
+    send_all(&spool, 0..5).await;
+    assert!(spool.flush(SOON).await && spool.close(SOON).await);
+    // Without any sink, twice: what was delivered is not wanted again, and what comes meanwhile waits.
+    for n in [5, 6] {
+        let (spool, counts) = open(dir.path(), &[]).await;
+        send_all(&spool, n..n + 1).await;
+        assert!(spool.close(SOON).await);
+        assert_eq!(counts.sum(Labelled::Expired), 0);
+    }
+    let (back, lane) = memory();
+    let (spool, counts) = open(dir.path(), &[&lane]).await;
+    assert!(spool.flush(SOON).await);
+    assert_eq!((ids(&sink.batches()), ids(&back.batches())), (pairs(0..5), pairs(5..7)));
+    assert_eq!(counts.sum(Labelled::Expired), 0);
+    assert!(spool.close(SOON).await);
+}
+
+#[tokio::test]
+async fn what_was_appended_after_a_sink_was_taken_out_is_no_loss_of_its() {
+    let dir = tempfile::tempdir().unwrap();
+    let held = holding();
+    let (gone, stays): (Arc<dyn Sink>, Arc<dyn Sink>) = (held.clone(), Arc::new(MemorySink::new("other")));
+    let (spool, _) = open(dir.path(), &[&gone, &stays]).await;
+    send_all(&spool, 0..10).await;
+    eventually("a batch is open", || !held.offered.lock().unwrap().is_empty()).await;
+    assert!(!spool.close(Duration::from_millis(200)).await);
+    for n in [10, 11] {
+        let (spool, counts) = open(dir.path(), &[&stays]).await;
+        send_all(&spool, n..n + 1).await;
+        assert!(spool.flush(SOON).await);
+        eventually("the entries are deleted", || spool.bytes() == 0).await;
+        assert_eq!(counts.labelled(Labelled::Expired, "main"), if n == 10 { 20 } else { 0 });
+        assert!(spool.close(SOON).await);
+    }
+}
+
+#[tokio::test]
+async fn what_grew_old_while_nobody_was_there_is_delivered_by_a_sink_that_takes_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let fill = async || {
+        let (spool, _) = open(dir.path(), &[]).await;
+        send_all(&spool, 0..5).await;
+        assert!(spool.close(SOON).await);
+        let database = rusqlite::Connection::open(dir.path().join("spool.db")).unwrap();
+        database.execute("UPDATE entry SET stored = stored - 7200000", []).unwrap();
+    };
+    fill().await;
+    let (sink, lane) = memory();
+    let hour = Duration::from_secs(3600);
+    let counts = Arc::new(Counts::new());
+    let spool = builder(dir.path()).max_age(hour).open(vec![lane], counts.clone()).await.unwrap();
+    assert!(spool.flush(SOON).await && spool.close(SOON).await);
+    assert_eq!((ids(&sink.batches()), counts.sum(Labelled::Expired)), (pairs(0..5), 0));
+    // One that does not take it is not waited for.
+    fill().await;
+    let counts = Arc::new(Counts::new());
+    let (sink, lane) = memory();
+    (0..10_000).for_each(|_| sink.fail_next(WriteError::retryable("down")));
+    let spool = builder(dir.path()).max_age(hour).batch(2, 1 << 20).open(vec![lane], counts.clone()).await.unwrap();
+    eventually("all but the open batch expires", || counts.labelled(Labelled::Expired, "main") == 8).await;
+    spool.close(Duration::from_millis(100)).await;
+}
+
+#[tokio::test]
+async fn settings_that_make_no_sense_are_refused_and_endless_ones_mean_very_long() {
+    let dir = tempfile::tempdir().unwrap();
+    let counts = Arc::new(Counts::new());
+    let refused = builder(dir.path()).max_age(Duration::ZERO).open(Vec::new(), counts.clone()).await;
+    assert!(matches!(refused, Err(SpoolError::BadSetting(_))));
+    let (sink, lane) = memory();
+    let spool = builder(dir.path()).linger(Duration::MAX).max_age(Duration::MAX).open(vec![lane], counts.clone()).await.unwrap();
+    send_all(&spool, 0..1).await;
+    assert!(spool.flush(SOON).await && spool.close(SOON).await);
+    assert_eq!((ids(&sink.batches()), counts.sum(Labelled::Restarts)), (pairs(0..1), 0));
 }
 
 #[tokio::test]
@@ -239,7 +320,7 @@ async fn dead_letters_are_bounded_and_the_oldest_go_first() {
     assert!(spool.flush(SOON).await);
     let kept: Vec<_> = spool.dead_letters(10).await.unwrap().iter().map(|letter| letter.event.0).collect();
     assert_eq!(kept, [7, 6, 5]);
-    assert_eq!((counts.labelled(Labelled::DeadLettered, "main"), counts.labelled(Labelled::Dropped, "dead_letters_full")), (8, 5));
+    assert_eq!((counts.labelled(Labelled::DeadLettered, "main"), counts.total(Total::DeadLettersDropped)), (8, 5));
     assert!(spool.close(SOON).await);
 }
 

@@ -279,3 +279,29 @@ async fn a_new_directory_is_for_its_owner_alone() {
     assert_eq!(std::fs::metadata(&dir).unwrap().permissions().mode() & 0o777, 0o700);
     assert!(spool.close(SOON).await);
 }
+
+#[tokio::test]
+async fn a_single_project_may_use_all_of_the_spool() {
+    for (projects, most) in [(Some(1), 20_000), (Some(2), 10_000), (None, 10_000)] {
+        let dir = tempfile::tempdir().unwrap();
+        // As a host opens it, who chose no share.
+        let builder = Spool::builder(dir.path()).min_free_disk(0).max_bytes(20_000).linger(Duration::from_millis(5));
+        let builder = if let Some(count) = projects { builder.projects(count) } else { builder };
+        let spool = builder.open(Vec::new(), Arc::new(Counts::new())).await.unwrap();
+        let mut refused = None;
+        for n in 0..1_000 {
+            refused = spool.send(pair(n)).await.err();
+            if refused.is_some() {
+                break;
+            }
+        }
+        let what = match refused {
+            Some(SendError::Full { what }) => what,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(what, if projects == Some(1) { "spool" } else { "project_share" });
+        assert!(spool.bytes() <= most && spool.bytes() > most - 1_000, "{projects:?}: {}", spool.bytes());
+        assert_eq!(spool.is_ready(), projects != Some(1));
+        assert!(spool.close(SOON).await);
+    }
+}

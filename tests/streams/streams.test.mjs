@@ -324,12 +324,13 @@ async function startRoad() {
 [http]
 listen = "127.0.0.1:${listen}"
 internal = "127.0.0.1:${internal}"
+requests_per_second_per_client = 0
 [query]
 listen = "127.0.0.1:${queryListen}"
 internal = "127.0.0.1:${queryInternal}"
 [spool]
 path = "${join(data, 'spool')}"
-${Object.entries(KEYS).map(([id, key]) => `[[projects]]\nid = "${id}"\nkey = "${key}"\n`).join('')}
+${Object.entries(KEYS).map(([id, key]) => `[[projects]]\nid = "${id}"\nkey = "${key}"\nmax_events_per_second = 1000000\n`).join('')}
 [kafka]
 brokers = "${brokers}"
 partitions = 3

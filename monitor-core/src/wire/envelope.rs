@@ -2,14 +2,14 @@
 
 use std::{borrow::Cow, collections::HashSet};
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::{
     Context, Discarded, FrameError, Parsed, Rejection,
     capped::{Capped, CappedMap},
     frame::{self, Elements, MOST_EVENTS},
-    text::{self, Text},
+    text::{self, AnyText, Text, or_absent},
     time::{self, ClientTime},
 };
 use crate::{Agent, Attributes, Envelope, Event, EventId, Kind, MAX_WEIGHT, Origin, attribute, empty_object};
@@ -38,25 +38,25 @@ pub(super) type Tags = CappedMap<Text, MAX_ATTRIBUTES>;
 #[derive(Deserialize)]
 struct Frame<'a> {
     v: u64,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_absent")]
     sdk: Option<Sdk>,
     #[serde(borrow, default)]
     sent_at: Option<&'a RawValue>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_absent")]
     attempt: Option<u32>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_absent")]
     page: Option<FramePage>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_absent")]
     session: Option<FrameSession>,
     #[serde(default)]
-    release: Text,
+    release: AnyText,
     #[serde(default)]
-    environment: Text,
-    #[serde(default)]
+    environment: AnyText,
+    #[serde(default, deserialize_with = "or_absent")]
     device: Option<FrameDevice>,
-    #[serde(default)]
-    tags: Option<Tags>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_absent")]
+    tags: Option<CappedMap<AnyText, MAX_ATTRIBUTES>>,
+    #[serde(default, deserialize_with = "or_absent")]
     discarded: Option<Capped<Discarded, MAX_DISCARDED>>,
     #[serde(borrow)]
     events: Capped<&'a RawValue, MOST_EVENTS>,
@@ -65,53 +65,60 @@ struct Frame<'a> {
 #[derive(Deserialize)]
 struct Sdk {
     #[serde(default)]
-    name: Text,
+    name: AnyText,
     #[serde(default)]
-    version: Text,
+    version: AnyText,
 }
 
 #[derive(Deserialize)]
 struct FramePage {
     #[serde(default)]
-    id: Text,
+    id: AnyText,
     #[serde(default)]
-    url: Text,
+    url: AnyText,
     #[serde(default)]
-    route: Text,
+    route: AnyText,
     #[serde(default)]
-    referrer: Text,
+    referrer: AnyText,
     #[serde(default)]
-    title: Text,
+    title: AnyText,
 }
 
 #[derive(Deserialize)]
 struct FrameSession {
     #[serde(default)]
-    id: Text,
+    id: AnyText,
     #[serde(default)]
-    visitor: Text,
-    #[serde(default)]
-    user: Option<FrameUser>,
+    visitor: AnyText,
+    #[serde(default, deserialize_with = "user")]
+    user: AnyText,
 }
 
 #[derive(Deserialize)]
 struct FrameUser {
     #[serde(default)]
-    id: Text,
+    id: AnyText,
+}
+
+/// The id of a user, also where it stands for the user.
+fn user<'de, D: Deserializer<'de>>(deserializer: D) -> Result<AnyText, D::Error> {
+    let raw = <&RawValue>::deserialize(deserializer)?.get();
+    let user = serde_json::from_str::<Option<FrameUser>>(raw).map(|user| user.map_or_else(AnyText::default, |user| user.id));
+    Ok(user.or_else(|_| serde_json::from_str(raw)).unwrap_or_default())
 }
 
 #[derive(Deserialize)]
 struct FrameDevice {
     #[serde(default)]
-    screen: Text,
+    screen: AnyText,
     #[serde(default)]
-    viewport: Text,
+    viewport: AnyText,
     #[serde(default)]
-    language: Text,
+    language: AnyText,
     #[serde(default)]
-    connection: Text,
+    connection: AnyText,
     #[serde(default)]
-    timezone: Text,
+    timezone: AnyText,
 }
 
 /// Reads the envelope of `docs/protocol.md`. Bad events are rejected one by one; an error means that nothing can be taken.
@@ -172,7 +179,7 @@ fn origin(frame: Frame<'_>, context: &Context<'_>, discarded: &mut Vec<Discarded
     if let Some(session) = frame.session {
         origin.session = word(session.id);
         origin.visitor = word(session.visitor);
-        origin.user = session.user.map(|user| word(user.id)).unwrap_or_default();
+        origin.user = word(session.user);
     }
     if let Some(device) = frame.device {
         origin.device.screen = word(device.screen);
@@ -186,7 +193,7 @@ fn origin(frame: Frame<'_>, context: &Context<'_>, discarded: &mut Vec<Discarded
     origin
 }
 
-pub(super) fn word(text: Text) -> String {
+pub(super) fn word(text: impl Into<Text>) -> String {
     cut(text, longest::WORD)
 }
 
@@ -195,12 +202,13 @@ pub(super) fn url(text: Text) -> String {
 }
 
 /// The tags of an envelope, or of a document of a simple form.
-pub(super) fn tags(read: Option<Tags>) -> Attributes {
+pub(super) fn tags<T: Into<Text>>(read: Option<CappedMap<T, MAX_ATTRIBUTES>>) -> Attributes {
     let read = read.unwrap_or_default().kept.into_iter();
     read.map(|(key, value)| (cut(Text(key), longest::KEY).into(), cut(value, longest::ATTRIBUTE))).collect()
 }
 
-fn cut(Text(mut text): Text, max: usize) -> String {
+fn cut(text: impl Into<Text>, max: usize) -> String {
+    let Text(mut text) = text.into();
     text::truncate(&mut text, max);
     text
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use memchr::memchr;
 use serde::{Deserialize, Deserializer, de};
+use serde_json::value::RawValue;
 
 /// Strips a byte order mark and replaces what a JSON parser or a database would refuse for the whole text: escaped lone
 /// surrogates (`"\ud83d"`, an emoji that was cut in half) and escaped NUL, each by U+FFFD. Borrows when nothing is to do.
@@ -62,33 +63,80 @@ pub(super) struct Text(pub(super) String);
 
 impl<'de> Deserialize<'de> for Text {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Text, D::Error> {
-        struct Visitor;
-        impl de::Visitor<'_> for Visitor {
-            type Value = Text;
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a text")
-            }
-            fn visit_str<E>(self, text: &str) -> Result<Text, E> {
-                Ok(Text(text.into()))
-            }
-            fn visit_bool<E>(self, value: bool) -> Result<Text, E> {
-                Ok(Text(value.to_string()))
-            }
-            fn visit_i64<E>(self, value: i64) -> Result<Text, E> {
-                Ok(Text(value.to_string()))
-            }
-            fn visit_u64<E>(self, value: u64) -> Result<Text, E> {
-                Ok(Text(value.to_string()))
-            }
-            fn visit_f64<E>(self, value: f64) -> Result<Text, E> {
-                Ok(Text(value.to_string()))
-            }
-            fn visit_unit<E>(self) -> Result<Text, E> {
-                Ok(Text::default())
-            }
-        }
-        deserializer.deserialize_any(Visitor)
+        deserializer.deserialize_any(TextVisitor::<false>)
     }
+}
+
+/// The same; a list or an object counts as absent. For what a frame says about its events, which are worth more than that.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct AnyText(pub(super) Text);
+
+impl<'de> Deserialize<'de> for AnyText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<AnyText, D::Error> {
+        deserializer.deserialize_any(TextVisitor::<true>).map(AnyText)
+    }
+}
+
+impl From<AnyText> for Text {
+    fn from(text: AnyText) -> Text {
+        text.0
+    }
+}
+
+struct TextVisitor<const TAKES_ANYTHING: bool>;
+
+impl<'de, const TAKES_ANYTHING: bool> de::Visitor<'de> for TextVisitor<TAKES_ANYTHING> {
+    type Value = Text;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a text")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Text, E> {
+        Ok(Text(text.into()))
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Text, E> {
+        Ok(Text(value.to_string()))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Text, E> {
+        Ok(Text(value.to_string()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Text, E> {
+        Ok(Text(value.to_string()))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Text, E> {
+        Ok(Text(value.to_string()))
+    }
+
+    fn visit_unit<E>(self) -> Result<Text, E> {
+        Ok(Text::default())
+    }
+
+    fn visit_seq<A: de::SeqAccess<'de>>(self, mut list: A) -> Result<Text, A::Error> {
+        if !TAKES_ANYTHING {
+            return Err(de::Error::invalid_type(de::Unexpected::Seq, &self));
+        }
+        while list.next_element::<de::IgnoredAny>()?.is_some() {}
+        Ok(Text::default())
+    }
+
+    fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Text, A::Error> {
+        if !TAKES_ANYTHING {
+            return Err(de::Error::invalid_type(de::Unexpected::Map, &self));
+        }
+        while map.next_entry::<de::IgnoredAny, de::IgnoredAny>()?.is_some() {}
+        Ok(Text::default())
+    }
+}
+
+/// What has another shape than it should counts as absent, see [`AnyText`].
+pub(super) fn or_absent<'de, D: Deserializer<'de>, T: de::DeserializeOwned>(deserializer: D) -> Result<Option<T>, D::Error> {
+    let raw = <&RawValue>::deserialize(deserializer)?;
+    Ok(serde_json::from_str(raw.get()).unwrap_or_default())
 }
 
 #[cfg(test)]

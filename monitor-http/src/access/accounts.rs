@@ -21,6 +21,7 @@ use super::{
     Identity, PasswordError, ReadAccess, Role, bearer,
     password::{Hashed, LONGEST},
     sessions::{Hash, Sessions, cookies, hash},
+    trimmed,
 };
 use crate::{
     ClientAddr, Network,
@@ -39,8 +40,9 @@ pub struct Token {
 }
 
 impl Token {
-    /// A token in plain text, of at least 20 bytes.
+    /// A token in plain text, of at least 20 bytes. Line breaks at its end do not belong to it.
     pub fn new(identity: Identity, token: &str) -> Result<Token, AccountsError> {
+        let token = trimmed(token);
         if token.len() < 20 {
             return Err(AccountsError::ShortToken(identity.name().to_owned()));
         }
@@ -237,8 +239,10 @@ impl Accounts {
 
     /// One token that opens everything; none when it is empty.
     pub(super) fn of_one_token(token: &str) -> Accounts {
-        let mut builder = Accounts::builder();
-        if !token.is_empty() {
+        let (mut builder, token) = (Accounts::builder(), trimmed(token));
+        if token.is_empty() {
+            tracing::error!("the token of readers is empty: nobody may read");
+        } else {
             builder.tokens.push(Token { identity: Identity::new("token").everywhere(Role::Admin), hash: hash(token) });
         }
         builder.assemble(BTreeMap::new())
@@ -439,6 +443,8 @@ impl ReadAccess for Accounts {
 
     fn hint(&self) -> &'static str {
         match (self.has_tokens(), self.has_users()) {
+            // Only `access::token` makes such accounts.
+            (false, false) if self.proxies.is_none() => "reading is closed: the host's token is empty",
             (true, false) => "reading needs `Authorization: Bearer <token>`",
             (_, true) => "reading needs a login or `Authorization: Bearer <token>`",
             (false, false) => "reading needs a proxy that says who reads",

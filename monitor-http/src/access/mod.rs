@@ -68,10 +68,16 @@ pub fn open() -> Arc<dyn ReadAccess> {
     Arc::new(Open)
 }
 
-/// Whoever has this token may do everything: as `Authorization: Bearer <token>`, or by logging in with it. An empty token opens nothing.
+/// Whoever has this token may do everything: as `Authorization: Bearer <token>`, or by logging in with it. Line breaks at its end, as of a
+/// secret that is read from a file, do not belong to it. An empty token opens nothing, which is logged as an error.
 /// For more than one reader there are [`Accounts`].
 pub fn token(token: impl Into<String>) -> Arc<dyn ReadAccess> {
     Arc::new(Accounts::of_one_token(&token.into()))
+}
+
+/// A token without the line break that a file ends with.
+fn trimmed(token: &str) -> &str {
+    token.trim_end_matches(['\r', '\n'])
 }
 
 struct Closed;
@@ -131,6 +137,21 @@ mod tests {
             assert!(!may_read(token("secret"), wrong).await, "{wrong:?}");
         }
         assert!(!may_read(token(""), Some("Bearer ")).await);
+    }
+
+    #[tokio::test]
+    async fn a_token_from_a_file_has_no_line_break() {
+        assert!(may_read(token("secret\r\n"), Some("Bearer secret")).await);
+        assert!(!may_read(token("\n"), Some("Bearer ")).await);
+        let identity = || Identity::new("ci").everywhere(Role::Viewer);
+        let file = Token::new(identity(), "token-of-the-ci-server\n").unwrap();
+        assert!(may_read(Accounts::builder().token(file).build().unwrap(), Some("Bearer token-of-the-ci-server")).await);
+        assert!(Token::new(identity(), &"\n".repeat(20)).is_err());
+    }
+
+    #[test]
+    fn an_empty_token_does_not_ask_for_a_proxy() {
+        assert!(token("").hint().contains("token is empty"), "{}", token("").hint());
     }
 
     #[tokio::test]

@@ -26,7 +26,7 @@ use futures_util::future::BoxFuture;
 use monitor_core::{Counts, Document, Envelope, Event, Gauge, Labelled, Observer};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
-pub(crate) use self::wish::Wish;
+pub(crate) use self::wish::{MOST_KINDS, Wish};
 
 /// Sends accepted events to live viewers.
 ///

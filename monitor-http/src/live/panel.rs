@@ -194,7 +194,11 @@ async fn converse(mut reader: Reader, out: &mut SplitSink<Socket, Message>, inco
                     None | Some(Err(_)) => return None,
                     Some(Ok(Message::Text(text))) => match reader.subscribe(&text) {
                         Ok((now_watched, reply)) => {
-                            watched = Some(now_watched);
+                            if let Some(mut before) = watched.replace(now_watched) {
+                                // What came before it changed its mind.
+                                before.drain();
+                                before.flush(out).await?;
+                            }
                             reply
                         }
                         Err(refusal) => refused(&refusal),
@@ -279,6 +283,13 @@ impl Reader {
 }
 
 impl Watched {
+    /// Takes what has come already.
+    fn drain(&mut self) {
+        while let Some(Some(piece)) = poll_fn(|context| self.watching.poll_next(context)).now_or_never() {
+            self.take(&piece);
+        }
+    }
+
     fn take(&mut self, piece: &Piece) {
         self.dropped += piece.dropped;
         let Some(accepted) = &piece.accepted else { return };

@@ -13,7 +13,7 @@ use monitor_core::{
 /// Most filters of a viewer.
 const MOST_FILTERS: usize = 20;
 /// Most kinds of a viewer.
-const MOST_KINDS: usize = 64;
+pub(crate) const MOST_KINDS: usize = 64;
 /// Longest value, bytes.
 const LONGEST_VALUE: usize = 4_096;
 
@@ -106,6 +106,10 @@ fn value<'a>(field: &Field, origin: &'a Origin, event: &'a Event) -> Cow<'a, str
     Cow::Borrowed(match field {
         Field::Id => return Cow::Owned(event.id.to_string()),
         Field::Status => return Cow::Owned(event.status().to_string()),
+        // As the store has it, in a column of numbers.
+        Field::Attribute(key) if key == attribute::STATUS => {
+            return Cow::Owned(Some(event.status()).filter(|status| *status != 0).map(|status| status.to_string()).unwrap_or_default());
+        }
         Field::Sdk => return Cow::Owned(origin.sdk_label()),
         Field::Kind => event.kind.as_str(),
         Field::Name => &event.name,
@@ -177,6 +181,7 @@ mod tests {
             (json!([{"field": "session", "op": "in", "values": ["s1"]}, {"field": "fingerprint", "op": "in", "values": ["f1"]}]), true),
             (json!([{"field": "session", "op": "in", "values": ["s1"]}, {"field": "fingerprint", "op": "in", "values": ["f2"]}]), false),
             (json!([{"field": "status", "op": "in", "values": ["502"]}]), true),
+            (json!([{"field": "attributes.status", "op": "in", "values": ["502"]}]), true),
             (
                 json!([{"field": "attributes.plan", "op": "in", "values": ["pro"]}, {"field": "tags.team", "op": "in", "values": ["till"]}]),
                 true,
@@ -186,6 +191,17 @@ mod tests {
         ];
         for (filters, expected) in cases {
             assert_eq!(wish(filters.clone()).unwrap().wants(&origin, &event), expected, "{filters}");
+        }
+    }
+
+    #[test]
+    fn a_status_that_is_none_is_no_attribute_as_in_questions() {
+        let (origin, mut event) = event();
+        for (status, found) in [("0", ""), ("abc", ""), ("99999", ""), ("0200", "200"), ("404", "404")] {
+            event.attributes.insert(attribute::STATUS.into(), status.into());
+            let is = |value: &str| wish(json!([{"field": "attributes.status", "op": "in", "values": [value]}])).unwrap();
+            assert!(is(found).wants(&origin, &event), "{status}");
+            assert!(found == status || !is(status).wants(&origin, &event), "{status}");
         }
     }
 

@@ -44,7 +44,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use monitor_core::{BoxError, Counts, Integration, Pipeline, Processor, Receiver, Setup, Shutdown, Sink};
+use monitor_core::{BoxError, Counts, Integration, Labelled, Pipeline, Processor, Receiver, Setup, Shutdown, Sink};
 use rdkafka::ClientConfig;
 use tokio::runtime::Handle;
 
@@ -291,6 +291,10 @@ impl Receiver for Consumer {
         let Consumer { config, sinks, dead_letters } = *self;
         let counts = Arc::clone(pipeline.counts());
         let shared = Shared { config, sinks, dead_letters, counts, pipeline, runtime: Handle::current() };
+        for lane in shared.sinks.iter().map(|sink| sink.name()).chain(["unreadable"]) {
+            shared.counts.announce(Labelled::DeadLettered, lane);
+        }
+        shared.counts.announce(Labelled::Expired, "kafka");
         let stop = Stop(Arc::default());
         let mut ended = group::spawn(Arc::new(shared), Arc::clone(&stop.0))?;
         tokio::select! {

@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use monitor_core::{Counts, Sink};
 
-use super::{Spool, SpoolError};
+use super::{FOR_EVER, Spool, SpoolError};
 
 /// What an acknowledgement means.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,7 +24,9 @@ pub(crate) struct Config {
     pub(crate) durability: Durability,
     pub(crate) max_bytes: u64,
     pub(crate) min_free_disk: u64,
-    pub(crate) project_share: f64,
+    /// `None`: not chosen.
+    pub(crate) project_share: Option<f64>,
+    pub(crate) projects: Option<usize>,
     pub(crate) max_age: Duration,
     pub(crate) commit_delay: Duration,
     pub(crate) queue_envelopes: usize,
@@ -36,6 +38,13 @@ pub(crate) struct Config {
     pub(crate) retry_max: Duration,
     pub(crate) dead_letters: u64,
     pub(crate) dead_letter_bytes: u64,
+}
+
+impl Config {
+    /// The part of the spool that a project may use.
+    pub(crate) fn share(&self) -> f64 {
+        self.project_share.unwrap_or(if self.projects == Some(1) { 1.0 } else { 0.5 })
+    }
 }
 
 /// Sets up a [`Spool`]. Every setting has a default that suits a server; the last call of a setter counts.
@@ -70,7 +79,8 @@ impl SpoolBuilder {
                 durability: Durability::Fsync,
                 max_bytes: 10 << 30,
                 min_free_disk: 512 << 20,
-                project_share: 0.5,
+                project_share: None,
+                projects: None,
                 max_age: Duration::from_secs(72 * 3600),
                 commit_delay: Duration::from_millis(2),
                 queue_envelopes: 10_000,
@@ -107,14 +117,21 @@ impl SpoolBuilder {
     }
 
     /// The part of [`max_bytes`](Self::max_bytes) one project may use, above 0 and up to 1; what is beyond is refused as
-    /// `project_share`. Default 0.5. Set 1 when there is only one project.
+    /// `project_share`. Default 0.5, or 1 when there is [only one project](Self::projects).
     pub fn project_share(mut self, share: f64) -> Self {
-        self.config.project_share = share;
+        self.config.project_share = Some(share);
+        self
+    }
+
+    /// How many projects there are, if that is known: a single one need not leave room for others.
+    pub fn projects(mut self, count: usize) -> Self {
+        self.config.projects = Some(count);
         self
     }
 
     /// Entries that were not delivered within this time are given up and counted as expired. Default 72 h.
-    /// What a lane has begun to write is never given up.
+    /// What a lane has begun to write is never given up; nor is, in the first hour, what waited for this start, as long as its sink takes what it
+    /// is offered.
     pub fn max_age(mut self, age: Duration) -> Self {
         self.config.max_age = age;
         self
@@ -167,15 +184,19 @@ impl SpoolBuilder {
 
     /// Opens the spool, continues what the last process left, and starts a lane per sink. Must run inside a tokio runtime.
     ///
-    /// Creates the directory, for its owner alone, but not its parents. Lanes of sinks that are not given any more are dropped with a
-    /// warning; the lane of a new sink starts at the oldest entry still there. Without sinks, envelopes are only stored.
+    /// Creates the directory, for its owner alone, but not its parents. Of sinks that are not given any more, what they did not get
+    /// is counted as expired when it is deleted; if they come back before, they get it. The lane of a new sink starts at the oldest entry still there. Without sinks, envelopes are only stored.
     ///
     /// # Errors
     /// The directory cannot be written or is in use, its format is newer, or a setting makes no sense. A damaged database is not an
     /// error: its files are kept beside, what can be read is taken over.
     pub async fn open(self, sinks: Vec<Arc<dyn Sink>>, counts: Arc<Counts>) -> Result<Arc<Spool>, SpoolError> {
-        let config = self.config;
-        if !(config.project_share > 0.0 && config.project_share <= 1.0) {
+        let mut config = self.config;
+        config.linger = config.linger.min(FOR_EVER);
+        if config.max_age.is_zero() {
+            return Err(SpoolError::BadSetting("max_age must be above 0"));
+        }
+        if !(config.share() > 0.0 && config.share() <= 1.0) {
             return Err(SpoolError::BadSetting("project_share must be above 0 and at most 1"));
         }
         if config.max_bytes == 0 || config.max_bytes > i64::MAX as u64 {

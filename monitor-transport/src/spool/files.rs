@@ -3,6 +3,7 @@
 //! ```text
 //! spool.lock                 held by the process that uses the directory; its pid is inside
 //! spool.db, -wal, -shm       the database
+//! spool.undelivered          how many events were not delivered a moment ago: how much is lost when the database says nothing any more
 //! spool.reserve              room that is given up when the disk is full, so that delivering can go on
 //! spool.db.corrupt-<ms>…     a damaged database, set aside; never read again, never deleted
 //! spool.db.rebuilding        what is being saved from a damaged database; incomplete, thrown away at the next start
@@ -113,18 +114,14 @@ impl Files {
     /// Opens the database, saving what can be saved of a damaged one.
     pub(crate) fn open(&self, config: &Config, lanes: &[Arc<str>], counts: &Counts) -> Result<Opened, SpoolError> {
         self.finish_rebuild().map_err(|source| SpoolError::Directory { path: self.database.clone(), source })?;
-        let opened = match self.try_open(config, lanes) {
+        match self.try_open(config, lanes) {
             Err(SpoolError::Database { source, .. }) if source.remedy() == Remedy::Salvage => {
                 tracing::error!(path = %self.database.display(), error = %source.report(), "the spool is damaged");
                 self.salvage(counts)?;
                 self.try_open(config, lanes)
             }
             other => other,
-        }?;
-        for (sink, undelivered) in &opened.book.left_behind {
-            counts.count(Labelled::Expired, sink, *undelivered);
         }
-        Ok(opened)
     }
 
     fn try_open(&self, config: &Config, lanes: &[Arc<str>]) -> Result<Opened, SpoolError> {
@@ -185,14 +182,36 @@ impl Files {
 
     /// Saves what can be read of a damaged database into a new one and sets the old files aside. Every connection must be closed.
     pub(crate) fn salvage(&self, counts: &Counts) -> Result<(), SpoolError> {
+        let noted = self.noted();
         let saved = self.replace(Some(&self.database))?;
-        counts.count(Labelled::Quarantined, "file", saved.lost);
+        let lost = saved.lost(noted);
+        counts.count(Labelled::Quarantined, "file", lost);
         tracing::error!(
             entries = saved.entries,
-            lost = saved.lost,
+            events = saved.events,
+            lost,
             "what could be read of the damaged spool was taken over; the damaged files are kept beside it"
         );
         Ok(())
+    }
+
+    /// Makes a note of how many events are not delivered. It is as old as a second, and only for the log and the counters.
+    pub(crate) fn note(&self, undelivered: u64) {
+        let write = || {
+            OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .open(self.dir.join("spool.undelivered"))?
+                .write_all(format!("{undelivered:020}").as_bytes())
+        };
+        if let Err(error) = write() {
+            tracing::debug!(%error, "how much is not delivered could not be noted");
+        }
+    }
+
+    fn noted(&self) -> Option<u64> {
+        fs::read_to_string(self.dir.join("spool.undelivered")).ok()?.trim().parse().ok()
     }
 
     /// Makes a new database, with what can be read of an old one, and puts it into its place.
@@ -325,10 +344,25 @@ pub(crate) fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Resul
     Ok(())
 }
 
+#[derive(Default)]
 struct Saved {
     entries: u64,
-    /// Envelopes that are known to have been there and could not be read; at least 1.
-    lost: u64,
+    events: u64,
+    /// Events that the old database says it had.
+    expected: Option<u64>,
+    /// Entries that must have been there, where that is all that is known.
+    missing: u64,
+}
+
+impl Saved {
+    /// Events that could not be read; at least 1, as something was damaged.
+    fn lost(&self, noted: Option<u64>) -> u64 {
+        let lost = match self.expected.or(noted) {
+            Some(expected) => expected.saturating_sub(self.events),
+            None => self.missing,
+        };
+        lost.max(1)
+    }
 }
 
 /// Copies everything readable from one database to a new one. Errors of the old one are met by skipping, those of the new one end it.
@@ -341,7 +375,7 @@ fn rebuild(old: Option<&Path>, new: &Path) -> rusqlite::Result<Saved> {
     target.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     table::create(&target)?;
     target.execute_batch("BEGIN")?;
-    let mut saved = Saved { entries: 0, lost: 0 };
+    let mut saved = Saved::default();
     // Read-only, so that the damaged files stay what they are. A database that cannot be opened at all has nothing to give.
     if let Some(Ok(source)) = old.map(table::connect_read_only) {
         let number = |sql: &str| source.query_row(sql, [], |row| row.get::<_, Option<i64>>(0)).optional().ok().flatten().flatten();
@@ -356,10 +390,11 @@ fn rebuild(old: Option<&Path>, new: &Path) -> rusqlite::Result<Saved> {
         let mut highest = given.unwrap_or(0);
         if let Some(newest) = newest {
             let first = first.unwrap_or_else(|| number("SELECT min(confirmed) FROM lane").unwrap_or(0) + 1);
-            let expected = number("SELECT count(*) FROM entry INDEXED BY entry_size");
-            saved.entries = copy_entries(&source, &target, first, newest)?;
+            let expected = number("SELECT sum(events) FROM entry INDEXED BY entry_size");
+            (saved.entries, saved.events) = copy_entries(&source, &target, first, newest)?;
             highest = highest.max(newest);
-            saved.lost = u64::try_from(expected.unwrap_or(newest - first + 1)).unwrap_or(0).saturating_sub(saved.entries);
+            saved.expected = expected.and_then(|events| u64::try_from(events).ok());
+            saved.missing = u64::try_from(newest - first + 1).unwrap_or(0).saturating_sub(saved.entries);
         }
         copy_rest(&source, &target)?;
         let known: i64 = target.query_row("SELECT coalesce(max(confirmed), 0) FROM lane", [], |row| row.get(0))?;
@@ -369,7 +404,6 @@ fn rebuild(old: Option<&Path>, new: &Path) -> rusqlite::Result<Saved> {
         target.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('entry', ?)", [highest])?;
         table::set_meta(&target, "repeated_through", highest)?;
     }
-    saved.lost = saved.lost.max(1);
     target.execute_batch("COMMIT")?;
     target.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
     target.close().map_err(|(_, error)| error)?;
@@ -384,14 +418,16 @@ fn row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
     Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?, row.get(7)?, row.get(8)?))
 }
 
-fn copy_entries(source: &Connection, target: &Connection, first: i64, newest: i64) -> rusqlite::Result<u64> {
+/// Returns how many entries and events it copied.
+fn copy_entries(source: &Connection, target: &Connection, first: i64, newest: i64) -> rusqlite::Result<(u64, u64)> {
     let mut insert = target.prepare(&format!("INSERT OR IGNORE INTO entry ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"))?;
-    let mut copied = 0;
+    let mut copied = (0, 0);
     let mut take = |(seq, stored, lane, project, events, json, bytes, crc, payload): Row| -> rusqlite::Result<()> {
         // Only what is whole is worth taking over; the rest stays in the old file.
         let whole = entry::decode(&payload, crc).is_ok() && usize::try_from(bytes) == Ok(payload.len());
         if whole {
-            copied += 1;
+            copied.0 += 1;
+            copied.1 += u64::try_from(events).unwrap_or(0);
             insert.execute(params![seq, stored, lane, project, events, json, bytes, crc, payload])?;
         }
         Ok(())
@@ -444,6 +480,7 @@ fn copy_entries(source: &Connection, target: &Connection, first: i64, newest: i6
 fn copy_rest(source: &Connection, target: &Connection) -> rusqlite::Result<()> {
     let copies = [
         ("SELECT name, confirmed FROM lane", "INSERT OR IGNORE INTO lane (name, confirmed) VALUES (?, ?)"),
+        ("SELECT key, value FROM meta WHERE key LIKE 'rests:%'", "INSERT OR IGNORE INTO meta (key, value) VALUES (?, ?)"),
         (
             "SELECT id, lane, event, batch, time, reason, project, json, bytes, crc, payload FROM dead_letter",
             "INSERT OR IGNORE INTO dead_letter (id, lane, event, batch, time, reason, project, json, bytes, crc, payload)

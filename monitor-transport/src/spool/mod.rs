@@ -57,14 +57,14 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError, RwLock,
-        atomic::{AtomicI64, AtomicU64, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::SeqCst},
     },
     thread::{self, JoinHandle},
     time::Duration,
 };
 
 use async_trait::async_trait;
-use monitor_core::{Counts, Envelope, EventId, SendError, Sink, Transport};
+use monitor_core::{Counts, Envelope, EventId, Labelled, SendError, Sink, Transport};
 use tokio::{
     runtime::Handle,
     sync::{Notify, oneshot, watch},
@@ -90,6 +90,8 @@ use crate::lane::Lane;
 
 /// Longer waits are not told from this one: a deadline must be a time that the clock can show.
 const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3600);
+/// What waited while the process was not there is old, but was never offered: for so long it is not given up as long as its sink takes what it is offered.
+const SPARED: Duration = Duration::from_secs(3600);
 
 /// What tasks and the writer thread share.
 pub(crate) struct Shared {
@@ -100,6 +102,9 @@ pub(crate) struct Shared {
     pub(crate) counts: Arc<Counts>,
     /// Counts how often the database was opened: a read that failed before an opening says nothing about what is open now.
     pub(crate) openings: AtomicU64,
+    since: Instant,
+    /// The newest entry that was there at the start.
+    waited: AtomicI64,
     /// Held for reading while a reader has a connection, for writing while the files are replaced.
     gate: RwLock<()>,
     pub(crate) lanes: Vec<LaneState>,
@@ -122,11 +127,30 @@ pub(crate) struct LaneState {
     /// How many pending events are worth waking up for; 0: any new entry.
     pub(crate) wants: AtomicU64,
     pub(crate) wake: Notify,
+    /// The sink could not take what it was offered last.
+    pub(crate) failing: AtomicBool,
+    /// Since when it is being offered something.
+    pub(crate) offering: Mutex<Option<Instant>>,
+}
+
+impl LaneState {
+    /// Whether its sink takes what it is offered: it did not fail the last time, and does not hang.
+    fn takes(&self, patience: Duration) -> bool {
+        let since = *self.offering.lock().unwrap_or_else(PoisonError::into_inner);
+        !self.failing.load(SeqCst) && since.is_none_or(|since| since.elapsed() < patience)
+    }
 }
 
 impl Shared {
     fn names(&self) -> Vec<Arc<str>> {
         self.lanes.iter().map(|lane| lane.name.clone()).collect()
+    }
+
+    /// The last entry that is not given up however old it is, if a lane has any.
+    fn spared(&self, lane: usize) -> Option<i64> {
+        let patience = self.config.retry_max.saturating_mul(10);
+        let takes = self.since.elapsed() < SPARED && self.lanes.get(lane).is_some_and(|lane| lane.takes(patience));
+        takes.then(|| self.waited.load(SeqCst))
     }
 
     fn publish(&self, book: &Book) {
@@ -228,7 +252,12 @@ impl Spool {
             pending_json: AtomicU64::new(0),
             wants: AtomicU64::new(0),
             wake: Notify::new(),
+            failing: AtomicBool::new(false),
+            offering: Mutex::new(None),
         };
+        for reason in ["checksum", "format", "compression", "json", "columns", "file"] {
+            counts.announce(Labelled::Quarantined, reason);
+        }
         // Nobody reads where there is no sink.
         let fresh = Fresh::new(if sinks.is_empty() { 0 } else { config.batch_bytes });
         let shared = Arc::new(Shared {
@@ -238,6 +267,8 @@ impl Spool {
             fresh,
             counts,
             openings: AtomicU64::new(0),
+            since: Instant::now(),
+            waited: AtomicI64::new(0),
             gate: RwLock::new(()),
             lanes: names.iter().map(state).collect(),
             last: AtomicI64::new(0),

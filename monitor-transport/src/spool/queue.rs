@@ -281,5 +281,5 @@ const GROUP_BYTES: u64 = 1 << 20;
 
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)] // a share is in (0, 1]
 fn share(config: &Config) -> u64 {
-    (config.max_bytes as f64 * config.project_share) as u64
+    (config.max_bytes as f64 * config.share()) as u64
 }

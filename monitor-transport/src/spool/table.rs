@@ -146,8 +146,29 @@ pub(crate) struct Book {
     pub(crate) lanes: Vec<LaneBook>,
     pub(crate) letters: u64,
     pub(crate) letter_bytes: u64,
-    /// Sinks that are not installed any more, and how many events they did not get.
-    pub(crate) left_behind: Vec<(String, u64)>,
+    /// Lanes of sinks that are not installed any more.
+    pub(crate) resting: Vec<Resting>,
+}
+
+/// The lane of a sink that is not installed any more. Nothing waits for it; what is deleted without it is lost to it, and counted. Should the
+/// sink come back, it gets what is left.
+#[derive(Clone, Debug)]
+pub(crate) struct Resting {
+    name: Arc<str>,
+    confirmed: i64,
+    /// What was appended later is no business of its.
+    until: i64,
+}
+
+impl Resting {
+    fn misses(&self, seq: i64, only: Option<&str>) -> bool {
+        (self.confirmed + 1..=self.until).contains(&seq) && only.is_none_or(|only| *only == *self.name)
+    }
+}
+
+/// Key in `meta` of the last entry that a resting lane wants.
+fn rests(name: &str) -> String {
+    format!("rests:{name}")
 }
 
 #[derive(Clone, Debug)]
@@ -200,29 +221,15 @@ impl Book {
             lanes: Vec::new(),
             letters: 0,
             letter_bytes: 0,
-            left_behind: Vec::new(),
+            resting: Vec::new(),
         };
         let mut known = connection.prepare("SELECT name FROM lane")?;
         let known = known.query_map([], |row| row.get::<_, String>(0))?.collect::<rusqlite::Result<Vec<_>>>()?;
         for gone in known.iter().filter(|known| !names.iter().any(|name| **name == *known.as_str())) {
-            let undelivered: i64 = connection.query_row(
-                "SELECT coalesce(sum(events), 0) FROM entry INDEXED BY entry_size
-                 WHERE (lane IS NULL OR lane = ?1) AND seq > (SELECT confirmed FROM lane WHERE name = ?1)",
-                [gone],
-                |row| row.get(0),
-            )?;
-            book.left_behind.push((gone.clone(), unsigned(undelivered)));
-            tracing::warn!(
-                sink = gone.as_str(),
-                undelivered,
-                "the spool knows a sink that is not installed any more; its lane is dropped, and events that it did not get are not kept for it"
-            );
-            // Should it come back, it starts anew: what it was given before may be given to it again, in other batches.
-            book.repeated_through = book.last;
-            set_meta(connection, "repeated_through", book.last)?;
-            connection.execute("DELETE FROM lane WHERE name = ?", [gone])?;
+            book.rest(connection, gone)?;
         }
         for name in names {
+            connection.execute("DELETE FROM meta WHERE key = ?", [rests(name)])?;
             connection.execute("INSERT OR IGNORE INTO lane (name, confirmed) VALUES (?, 0)", [&**name])?;
             let lane = connection.query_row(
                 "SELECT confirmed, sealed_first, sealed_last, sealed_rows, generation, split FROM lane WHERE name = ?",
@@ -268,6 +275,44 @@ impl Book {
         Ok((book, usage))
     }
 
+    /// Keeps account of what a sink that is not installed any more has not got.
+    fn rest(&mut self, connection: &Connection, gone: &str) -> rusqlite::Result<()> {
+        let until: Option<i64> =
+            connection.query_row("SELECT value FROM meta WHERE key = ?", [rests(gone)], |row| row.get(0)).optional()?;
+        let resting = Resting {
+            name: gone.into(),
+            confirmed: connection.query_row("SELECT confirmed FROM lane WHERE name = ?", [gone], |row| row.get(0))?,
+            until: until.unwrap_or(self.last),
+        };
+        let undelivered: i64 = connection.query_row(
+            "SELECT coalesce(sum(events), 0) FROM entry INDEXED BY entry_size WHERE (lane IS NULL OR lane = ?1) AND seq > ?2 AND seq <= ?3",
+            params![gone, resting.confirmed, resting.until],
+            |row| row.get(0),
+        )?;
+        if until.is_none() {
+            tracing::warn!(
+                sink = gone,
+                undelivered,
+                "the spool knows a sink that is not installed any more; events that it did not get are kept only as long as others need them"
+            );
+            // Should it come back, part of what it was offered last may be given to it again, in other batches.
+            self.repeated_through = self.last;
+            set_meta(connection, "repeated_through", self.last)?;
+            set_meta(connection, &rests(gone), resting.until)?;
+            connection.execute(
+                "UPDATE lane SET sealed_first = NULL, sealed_last = NULL, sealed_rows = 0, generation = 0, split = 0 WHERE name = ?",
+                [gone],
+            )?;
+        }
+        if undelivered > 0 {
+            self.resting.push(resting);
+        } else {
+            connection.execute("DELETE FROM lane WHERE name = ?", [gone])?;
+            connection.execute("DELETE FROM meta WHERE key = ?", [rests(gone)])?;
+        }
+        Ok(())
+    }
+
     /// What every lane is done with, if there is any lane.
     pub(crate) fn confirmed_by_all(&self) -> i64 {
         self.lanes.iter().map(|lane| lane.confirmed).min().unwrap_or(0)
@@ -300,6 +345,14 @@ pub(crate) struct Effects {
     pub(crate) requeued: Vec<(String, u64)>,
     pub(crate) letters_dropped: u64,
     pub(crate) batches: Vec<Arc<str>>,
+}
+
+/// An entry that was deleted.
+struct Removed {
+    events: u64,
+    /// Who had not got it.
+    lanes: Vec<Arc<str>>,
+    resting: Vec<Arc<str>>,
 }
 
 fn damaged_index() -> rusqlite::Error {
@@ -559,9 +612,8 @@ impl Change<'_> {
                      SELECT seq, ?, ?, lane, project, events, bytes, crc, payload FROM entry WHERE seq = ?",
                 )?
                 .execute(params![self.now, reason, seq])?;
-            let gone = self.remove(*seq, *seq, i64::MAX, 1)?;
-            for (events, _) in gone {
-                self.effects.quarantined.push((reason, events));
+            for gone in self.remove(*seq, *seq, i64::MAX, 1)? {
+                self.effects.quarantined.push((reason, gone.events));
             }
         }
         if !bad.is_empty() {
@@ -579,8 +631,8 @@ impl Change<'_> {
     }
 
     /// Deletes at most `limit` entries between two, stopping at the first that was stored at `before` or later. Lanes that still
-    /// wait for one forget it. Returns events and the lanes that lost them, per entry.
-    fn remove(&mut self, first: i64, last: i64, before: i64, limit: usize) -> rusqlite::Result<Vec<(u64, Vec<usize>)>> {
+    /// wait for one forget it.
+    fn remove(&mut self, first: i64, last: i64, before: i64, limit: usize) -> rusqlite::Result<Vec<Removed>> {
         let mut gone = Vec::new();
         let mut end = None;
         {
@@ -598,13 +650,12 @@ impl Change<'_> {
                 let (events, json, bytes) = (unsigned(row.get(4)?), unsigned(row.get(5)?), unsigned(row.get(6)?));
                 add(&mut self.effects.freed, row.get_ref(3)?.as_str()?, bytes);
                 let mut lanes = Vec::new();
-                for (index, lane) in self.book.lanes.iter_mut().enumerate() {
-                    if lane.wants(seq, only) {
-                        lane.forget(events, json);
-                        lanes.push(index);
-                    }
+                for lane in self.book.lanes.iter_mut().filter(|lane| lane.wants(seq, only)) {
+                    lane.forget(events, json);
+                    lanes.push(lane.name.clone());
                 }
-                gone.push((events, lanes));
+                let resting = self.book.resting.iter().filter(|lane| lane.misses(seq, only)).map(|lane| lane.name.clone()).collect();
+                gone.push(Removed { events, lanes, resting });
                 end = Some(seq);
             }
         }
@@ -617,33 +668,37 @@ impl Change<'_> {
     /// Deletes entries that every lane is done with; `true` when there may be more.
     pub(crate) fn delete_confirmed(&mut self, limit: usize) -> rusqlite::Result<bool> {
         let confirmed = self.book.confirmed_by_all();
-        Ok(self.remove(0, confirmed, i64::MAX, limit)?.len() == limit)
+        let gone = self.remove(0, confirmed, i64::MAX, limit)?;
+        for Removed { events, resting, .. } in &gone {
+            self.effects.expired.extend(resting.iter().map(|lane| (lane.clone(), *events)));
+        }
+        Ok(gone.len() == limit)
     }
 
-    /// Gives up entries that are too old and not part of an open batch; `true` when there may be more.
-    pub(crate) fn expire(&mut self, before: i64, limit: usize) -> rusqlite::Result<bool> {
-        let mut open: Vec<Sealed> = self.book.lanes.iter().filter_map(|lane| lane.sealed).collect();
-        open.sort_by_key(|sealed| sealed.first);
+    /// Gives up entries that are too old and not part of an open batch; `true` when there may be more. `spared` is up to which entry a lane is
+    /// spared.
+    pub(crate) fn expire(&mut self, before: i64, limit: usize, spared: impl Fn(usize) -> Option<i64>) -> rusqlite::Result<bool> {
+        let lanes = || self.book.lanes.iter().enumerate();
+        let sealed = lanes().filter_map(|(_, lane)| lane.sealed).map(|sealed| (sealed.first, sealed.last));
+        let waited = lanes().filter_map(|(index, lane)| Some((lane.confirmed + 1, spared(index)?)));
+        let mut kept: Vec<(i64, i64)> = sealed.chain(waited).filter(|(first, last)| first <= last).collect();
+        kept.sort_unstable();
         let mut first = 0;
         let mut gaps = Vec::new();
-        for sealed in open {
-            gaps.push((first, sealed.first - 1));
-            first = first.max(sealed.last + 1);
+        for (begin, end) in kept {
+            gaps.push((first, begin - 1));
+            first = first.max(end + 1);
         }
         gaps.push((first, i64::MAX));
         let mut left = limit;
         for (first, last) in gaps {
-            for (events, lanes) in self.remove(first, last, before, left)? {
+            for Removed { events, lanes, resting } in self.remove(first, last, before, left)? {
                 left -= 1;
-                if self.book.lanes.is_empty() {
+                if self.book.lanes.is_empty() && resting.is_empty() {
                     // Nobody was there to deliver to; it is a loss all the same.
                     self.effects.expired.push(("no_sink".into(), events));
                 }
-                for lane in lanes {
-                    if let Some(lane) = self.book.lanes.get(lane) {
-                        self.effects.expired.push((lane.name.clone(), events));
-                    }
-                }
+                self.effects.expired.extend(lanes.into_iter().chain(resting).map(|lane| (lane, events)));
             }
         }
         Ok(left == 0)

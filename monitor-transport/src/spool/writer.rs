@@ -45,6 +45,8 @@ pub(crate) struct Writer {
     clock: Clock,
     looked: Option<Instant>,
     gauged: Option<Instant>,
+    /// Events of which a note was made outside of the database, see [`Files::note`](super::files::Files::note).
+    noted: u64,
     retry: Instant,
     /// Bytes written since the last checkpoint, about.
     log: u64,
@@ -86,11 +88,13 @@ impl Writer {
             clock: Clock { base: files::now().max(newest.unwrap_or(0)), since: Instant::now() },
             looked: None,
             gauged: None,
+            noted: u64::MAX,
             retry: Instant::now(),
             log: CHECKPOINT,
             full: false,
             more: true,
         };
+        writer.shared.waited.store(opened.book.last, SeqCst);
         writer.adopt(opened);
         writer.look_at_disk();
         writer
@@ -319,7 +323,7 @@ impl Writer {
         for (lane, events) in &effects.requeued {
             counts.count(Labelled::Requeued, lane, *events);
         }
-        counts.count(Labelled::Dropped, "dead_letters_full", effects.letters_dropped);
+        counts.add(Total::DeadLettersDropped, effects.letters_dropped);
         self.shared.queue.occupy(&effects.used);
         self.shared.queue.release(&effects.freed);
         self.gauged = None;
@@ -430,6 +434,10 @@ impl Writer {
     fn gauge(&mut self) {
         self.gauged = Some(Instant::now());
         let Some((connection, book)) = &self.open else { return };
+        let undelivered = book.lanes.iter().map(|lane| lane.pending_events).max().unwrap_or(0);
+        if mem::replace(&mut self.noted, undelivered) != undelivered {
+            self.shared.files.note(undelivered);
+        }
         let counts = &self.shared.counts;
         let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         counts.set(Gauge::SpoolBytes, "", number(self.shared.queue.used()));
@@ -472,7 +480,7 @@ fn transact(change: &mut Change<'_>, group: &Group, least: usize, shared: &Share
     let limit = least + 2 * group.appends.len();
     let mut more = change.delete_confirmed(limit)?;
     let age = i64::try_from(config.max_age.as_millis()).unwrap_or(i64::MAX);
-    more |= change.expire(change.now.saturating_sub(age), limit)?;
+    more |= change.expire(change.now.saturating_sub(age), limit, |lane| shared.spared(lane))?;
     change.connection.prepare_cached("COMMIT")?.execute([])?;
     Ok((outcomes, more))
 }
