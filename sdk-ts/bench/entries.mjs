@@ -25,7 +25,7 @@ export const own = {
   },
   // Errors, vitals with attribution, behaviour, requests, all five transports, the durable outbox.
   full: {
-    budget: 13_312,
+    budget: 13_568,
     code: `
       import {autoTransport, captureException, start, track, webSocketTransport} from '@monitor-kit/browser/core';
       import {attribution} from '@monitor-kit/browser/attribution';

@@ -1,9 +1,11 @@
 import {current} from './current.js';
+import {hold, PAGE} from './hold.js';
 import {plain} from './plain.js';
 import {reported} from './reported.js';
 import {text} from './text.js';
 import {texts} from './texts.js';
 import {use} from './use.js';
+import {worded} from './worded.js';
 import type {Breadcrumb, Client, ExceptionHint, Level, Properties, User} from './types.js';
 
 // What a page can tell the client that was started last. Functions and not methods, so that what is not imported is not shipped; none of
@@ -31,13 +33,17 @@ export function addBreadcrumb(breadcrumb: Breadcrumb): void {
   current._client?.addBreadcrumb(breadcrumb);
 }
 
-/** Names who is using the page from now on; `null` forgets. */
-export function setUser(user: User | null): void {
+/** Names who is using the page from now on, by an id or by more than that; `null` forgets. */
+export function setUser(user: User | string | number | null): void {
   use((client) => {
-    const copy = user ? (plain(user) as User) : undefined;
+    const id = worded(user);
+    const given = id ? {id} : user;
+    if (given && typeof given !== 'object') return;
+    // What is no text and no number is no use, and would cost all that is sent with it.
+    const kept = Object.entries(plain(given ?? {}) as User).filter(([, value]) => worded(value));
     // Ids are texts in the protocol, and numbers in many a database.
-    if (copy?.id !== undefined) copy.id = String(copy.id);
-    client.scope = {...client.scope, user: copy};
+    const members = kept.map(([key, value]) => [key, key === 'id' ? worded(value) : value]);
+    client.scope = {...client.scope, user: given ? Object.fromEntries(members) : undefined};
   });
 }
 
@@ -76,7 +82,7 @@ export function withScope<Value>(callback: () => Value): Value {
 /** Begins a new page view, for instance a step of a wizard that has no address of its own. */
 export function startView(route?: string): void {
   use((client) => {
-    client.startPage('', route);
+    client.startPage('', worded(route));
     client.capture({kind: 'page_view', name: 'page_view', attributes: {navigation_type: 'view'}});
   });
 }
@@ -84,15 +90,15 @@ export function startView(route?: string): void {
 /** Captures and sends nothing until `resume`; what is already queued waits. */
 export function pause(): void {
   use((client) => {
-    client.paused = true;
+    hold(client, PAGE, true);
     client._delivery._stop();
   });
 }
 
-/** Captures and sends again after `pause`; what waited goes now. */
+/** Captures and sends again after `pause`, unless the visitor has not agreed; what waited goes now. */
 export function resume(): void {
   use((client) => {
-    client.paused = false;
+    hold(client, PAGE, false);
     client._delivery._online();
   });
 }

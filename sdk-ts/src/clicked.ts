@@ -5,6 +5,9 @@ export const CLICKABLE = 'a,button,summary,[role=button],[role=link]';
 /** Where users write, and where clicks do what no observer of the document sees: fields, media, drawings. */
 export const CONTROL = 'input,select,option,textarea,label,video,audio,canvas,[contenteditable]';
 
+/** The nearest element that takes clicks, else what was hit. Frameworks may make anew what is inside of it, at each click. */
+export const meant = (hit: Element): Element => closest(hit, CLICKABLE + ',' + CONTROL) ?? hit;
+
 /** What is not judged by how it is clicked: besides those, what the page exempts. */
 export const EXEMPT = CONTROL + ',[data-monitor-rage=off]';
 

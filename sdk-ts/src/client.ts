@@ -157,12 +157,16 @@ export function createClient(options: Options): Client {
    * when a page is left. This listener is on the document and does not capture, so it runs after the capturing listeners
    * on the window with which web-vitals finishes its metrics. https://developer.chrome.com/docs/web-platform/page-lifecycle-api
    */
-  const onVisibility = (): void => {
-    if (document.visibilityState !== 'hidden') return;
-    leave(true);
-    handOver();
-  };
-  client.listen(document, 'visibilitychange', onVisibility, {});
+  client.listen(
+    document,
+    'visibilitychange',
+    () => {
+      if (document.visibilityState !== 'hidden') return;
+      leave(true);
+      handOver();
+    },
+    {},
+  );
   client.listen(window, 'pagehide', handOver, {});
   client.listen(window, 'online', () => client.paused || delivery._online());
 

@@ -56,7 +56,7 @@ export function createDelivery(transports: Transport[], state: () => Pick<Client
   const flying = new Set<Batch>();
   const counters = new Map<string, Discarded>();
   /** Bytes of all batches. */
-  let held = 0;
+  const held = (): number => size(batches.flatMap(({items}) => items));
   let pumping = false;
   let timer: ReturnType<typeof setTimeout>;
   let timerAt = Infinity;
@@ -154,13 +154,11 @@ export function createDelivery(transports: Transport[], state: () => Pick<Client
   /** The batch is decided. What was given up before it and not yet told goes with another one. */
   function remove(batch: Batch): void {
     batches = batches.filter((other) => other !== batch);
-    held -= size(batch.items);
     batch.discarded.forEach(({reason, kind, count: weight}) => discard(reason, {kind, weight}));
   }
 
   function insert(batch: Batch): void {
     batches.unshift(batch);
-    held += size(batch.items);
     wake(DELAY);
   }
 
@@ -179,17 +177,14 @@ export function createDelivery(transports: Transport[], state: () => Pick<Client
   function giveUp(errorsToo?: boolean): boolean {
     return batches.some((batch) => {
       const index = batch.items.findIndex(({kind}) => waits(batch) && (errorsToo || kind !== 'error'));
-      for (const item of batch.items.splice(index, +(index >= 0))) {
-        held -= item.bytes;
-        discard('queue_overflow', item);
-      }
+      for (const item of batch.items.splice(index, +(index >= 0))) discard('queue_overflow', item);
       if (!batch.items.length) remove(batch);
       return index >= 0;
     });
   }
 
   function bound(): void {
-    while (held > MAX_BYTES && (giveUp() || giveUp(true)));
+    while (held() > MAX_BYTES && (giveUp() || giveUp(true)));
   }
 
   /** What was given up must be told even when no event is left to tell it with, but not of a visitor who has not agreed. */
@@ -201,9 +196,8 @@ export function createDelivery(transports: Transport[], state: () => Pick<Client
     _add(json, {kind, weight}, page) {
       const item = {json, kind, weight, bytes: Math.max(byteLength(json), MIN_EVENT_BYTES)};
       open(page, item.bytes).items.push(item);
-      held += item.bytes;
       bound();
-      wake(held >= BATCH_BYTES ? 0 : kind === 'error' ? ERROR_DELAY : DELAY);
+      wake(held() >= BATCH_BYTES ? 0 : kind === 'error' ? ERROR_DELAY : DELAY);
     },
     _discard: discard,
     _batches: () => batches,

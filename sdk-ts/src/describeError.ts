@@ -24,32 +24,36 @@ const MAX_DEPTH = 3;
  * that throw themselves. `fallback` names what does not say its name; `maxCauses` also ends a cycle.
  */
 export function describeError(thrown: unknown, fallback = 'Error', maxCauses = 5): ErrorDescription {
-  const description: ErrorDescription = {name: fallback, message: '[unreadable]'};
-  try {
-    const {name, message, stack, cause, errors} = Object(thrown);
-    description.message = tidy(
-      typeof message === 'string'
-        ? message
-        : // Whose properties are all inherited.
-          thrown instanceof Event
-          ? `Event: ${thrown.type}`
-          : typeof thrown === 'object'
-            ? JSON.stringify(plain(thrown, MAX_VALUES, MAX_DEPTH))
-            : thrown,
-    );
-    if (name) description.name = String(name);
-    if (stack) description.stack = tidy(stack, true);
-    if (maxCauses) {
-      if (cause) {
-        const {causes = [], ...direct} = describeError(cause, fallback, maxCauses - 1);
-        description.causes = [direct, ...causes];
-      }
-      description.errors = errors?.slice(0, MAX_ERRORS).map((error: unknown) => describeError(error, fallback, 0));
+  const description: Record<string, any> = {name: fallback, message: '[unreadable]'};
+  const parts: Record<string, (value: any) => unknown> = {
+    message: (message) =>
+      tidy(
+        typeof message === 'string'
+          ? message
+          : // Whose properties are all inherited.
+            thrown instanceof Event
+            ? `Event: ${thrown.type}`
+            : typeof thrown === 'object'
+              ? JSON.stringify(plain(thrown, MAX_VALUES, MAX_DEPTH))
+              : thrown,
+      ),
+    name: (name) => String(name || fallback),
+    stack: (stack) => (stack ? tidy(stack, true) : undefined),
+    cause(cause) {
+      if (!cause || !maxCauses) return;
+      const {causes = [], ...direct} = describeError(cause, fallback, maxCauses - 1);
+      description['causes'] = [direct, ...causes];
+    },
+    errors: (errors) => (maxCauses ? errors.slice(0, MAX_ERRORS).map((error: unknown) => describeError(error, fallback, 0)) : undefined),
+  };
+  for (const key of Object.keys(parts)) {
+    try {
+      description[key] = parts[key]!((thrown as any)?.[key]);
+    } catch {
+      // What does not want to be read, or to be a text, takes only itself along.
     }
-  } catch {
-    // What else there is does not want to be read.
   }
-  return description;
+  return description as ErrorDescription;
 }
 
 function tidy(value: unknown, isStack?: boolean): string {

@@ -192,6 +192,8 @@ export interface Client {
   contexts?: Properties | undefined;
   /** While it is true nothing is captured and nothing sent; what is already queued waits. */
   paused: boolean;
+  /** Who wants it to be, see `hold`. */
+  _held?: number;
   /** Sends what is queued. True when nothing was left waiting within `timeoutMs` (default 2,000). */
   flush(timeoutMs?: number): Promise<boolean>;
   /** Undoes every patch, sends what is queued, and stops. */

@@ -114,6 +114,34 @@ describe('page views', () => {
     expect(views(set).map(([type]) => type)).toEqual(['load', 'pop']);
   });
 
+  test('a move of the Navigation API is one view; what the history or a step within the page tells anyway is none more', async () => {
+    const navigation = Object.assign(new EventTarget(), {currentEntry: {}});
+    vi.stubGlobal('navigation', navigation);
+    const set = await loaded();
+    const change = (navigationType: string | null, to?: string): void => {
+      if (to) vi.spyOn(location, 'href', 'get').mockReturnValue(location.origin + to);
+      navigation.dispatchEvent(Object.assign(new Event('currententrychange'), {navigationType}));
+    };
+    change('push', '/two');
+    change('replace', '/two?tab=1');
+    change(null, '/two?tab=2');
+    change('push', '/two?tab=1#x');
+    event('popstate');
+    change('replace', '/three');
+    change('traverse', '/two');
+    event('popstate');
+    await set.flush();
+    expect(views(set).map(([type]) => type)).toEqual(['load', 'push', 'pop', 'replace', 'pop']);
+  });
+
+  test.each([[[]], [{}]])('what else is named navigation is not asked: %j', async (other) => {
+    vi.stubGlobal('navigation', other);
+    const set = await loaded();
+    history.pushState(null, '', '/b');
+    await set.flush();
+    expect(views(set)).toEqual([['load', '/'], ['push', '/b']]);
+  });
+
   test('a restore from the back/forward cache is a view, a first showing is not another one', async () => {
     const set = await loaded();
     event('pageshow', {persisted: false});
@@ -269,6 +297,16 @@ describe('rage clicks', () => {
     expect(await series(set)).toEqual([['#b', 3]]);
   });
 
+  test('of a button that makes its content anew at each click', async () => {
+    const set = start();
+    document.body.innerHTML = '<button id="a"><i></i></button>';
+    for (let i = 0; i < 4; i++) {
+      mouse('#a i');
+      document.querySelector('#a')!.innerHTML = '<i></i>';
+    }
+    expect(await series(set)).toEqual([['#a', 4]]);
+  });
+
   test('not far from each other', async () => {
     const set = start();
     for (const clientX of [0, 20, 60, 90]) mouse('#a', {clientX});
@@ -302,7 +340,7 @@ describe('rage clicks', () => {
 
 describe('dead clicks', () => {
   const start = (): Scene => {
-    document.body.innerHTML = '<button id="a"></button><p id="text"></p>';
+    document.body.innerHTML = '<button id="a"></button><p id="text"></p><input>';
     return scene({}, [deadClicks(), pageViews()]);
   };
   const dead = async (set: Scene): Promise<(string | undefined)[]> => {
@@ -323,6 +361,8 @@ describe('dead clicks', () => {
   test.each<[string, () => void]>([
     ['a change', () => document.body.append('changed')],
     ['another page view', () => history.pushState(null, '', '/next')],
+    ['another value', () => (document.querySelector('input')!.value = '2')],
+    ['a box that is ticked', () => (document.querySelector('input')!.checked = true)],
     ['scrolling', () => document.body.dispatchEvent(new Event('scroll'))],
     ['a form that is sent', () => document.body.dispatchEvent(new Event('submit'))],
     ['a page that is hidden', () => hide()],
@@ -331,6 +371,14 @@ describe('dead clicks', () => {
     mouse('#a');
     await vi.advanceTimersByTimeAsync(2_000);
     answer();
+    expect(await dead(set)).toEqual([]);
+  });
+
+  test('not when a dialog held the page up', async () => {
+    const set = start();
+    mouse('#a');
+    const now = performance.now();
+    vi.spyOn(performance, 'now').mockReturnValue(now + 3_000);
     expect(await dead(set)).toEqual([]);
   });
 

@@ -187,6 +187,26 @@ describe('the envelope', () => {
     expect(envelopes()[0]!.session.user).toEqual({id: '42', plan: 'pro'});
   });
 
+  test.each<[unknown, unknown]>([
+    ['42', {id: '42'}],
+    [42, {id: '42'}],
+    [0, {id: '0'}],
+    [{id: 7, plan: 'pro', age: 30, admin: true, list: [1], nested: {a: 1}, none: null, empty: ''}, {id: '7', plan: 'pro', age: 30}],
+    [{id: null, name: 'A'}, {name: 'A'}],
+    [null, undefined],
+    [undefined, undefined],
+    ['', undefined],
+    [true, {id: 'before'}],
+    [() => 1, {id: 'before'}],
+    [Symbol('x'), {id: 'before'}],
+  ])('the user %j is told as the receiver reads it', async (user, sent) => {
+    const {envelopes, flush} = scene({user: {id: 'before'}});
+    setUser(user as any);
+    track('e');
+    await flush();
+    expect(envelopes()[0]!.session.user).toEqual(sent);
+  });
+
   test('tags are texts, can be removed, and take any key', async () => {
     const {envelopes, flush} = scene();
     setTag('a', '1');
@@ -335,6 +355,21 @@ test('beforeBreadcrumb can change and drop; when it throws, there is no breadcru
   expect(events()[0]!.data.breadcrumbs.map(({message}: {message: string}) => message)).toEqual(['KEEP']);
 });
 
+test.each<[string, () => unknown]>([
+  ['a promise', async () => ({message: 'x'})],
+  ['a text', () => 'x'],
+  ['true', () => true],
+  ['a list', () => ['x']],
+  ['an object without a message', () => ({category: 'custom'})],
+  ['an object whose message is none', () => ({message: {a: 1}})],
+])('beforeBreadcrumb that returns %s drops the breadcrumb', async (_, beforeBreadcrumb) => {
+  const {client, events, flush} = scene({beforeBreadcrumb: beforeBreadcrumb as any});
+  client.addBreadcrumb({message: 'x'});
+  client.captureException(new Error('x'));
+  await flush();
+  expect(events()[0]!.data.breadcrumbs).toEqual([]);
+});
+
 describe('integrations', () => {
   test('one that fails to start does not keep the others from it', async () => {
     const setup = vi.fn();
@@ -393,6 +428,33 @@ describe('init', () => {
     expect(sdk.withScope(() => 5)).toBe(5);
     await expect(sdk.flush()).resolves.toBe(true);
     await expect(sdk.close()).resolves.toBe(true);
+  });
+
+  test.each<[string, unknown]>([
+    ['integrations that throw', {dsn: DSN, integrations: () => { throw new Error('mine'); }}],
+    ['no options', undefined],
+    ['null', null],
+  ])('with %s warns and returns nothing', (_, options) => {
+    const warn = vi.spyOn(console, 'warn').mockImplementation(() => {});
+    expect(sdk.init(options as any)).toBeUndefined();
+    expect(warn).toHaveBeenCalledTimes(1);
+    expect(() => sdk.track('x')).not.toThrow();
+  });
+
+  test.each<[string, unknown, unknown, string]>([
+    ['texts', {release: '1.4.0', environment: 'test', route: () => '/r'}, {release: '1.4.0', environment: 'test'}, '/r'],
+    ['numbers', {release: 14, environment: 0, route: () => 7}, {release: '14', environment: '0'}, '7'],
+    ['objects', {release: {v: 1}, environment: ['x'], route: () => ({})}, {}, '/here'],
+    ['what is no text', {release: true, environment: null, route: async () => '/r'}, {}, '/here'],
+    ['nothing', {}, {}, '/here'],
+  ])('release, environment and route that are %s', (_, options, shared, route) => {
+    history.replaceState(null, '', '/here');
+    const client = sdk.init({dsn: DSN, integrations: [], ...(options as object)})!;
+    const {scope, page} = client;
+    expect({release: scope.release, environment: scope.environment}).toEqual({release: undefined, environment: undefined, ...(shared as object)});
+    expect(page.route).toBe(route);
+    sdk.startView({} as any);
+    expect(client.page.route).toBe(route);
   });
 
   test('starts the chosen integrations, or what is made of the default ones', () => {

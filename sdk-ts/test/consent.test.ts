@@ -1,7 +1,7 @@
 import 'fake-indexeddb/auto';
 import {IDBFactory} from 'fake-indexeddb';
 import {afterEach, beforeEach, expect, test, vi} from 'vitest';
-import {flush, setUser, track} from '../src/api.js';
+import {flush, pause, resume, setUser, track} from '../src/api.js';
 import {current} from '../src/current.js';
 import {consent, optIn, optOut} from '../src/integrations/consent.js';
 import {durableOutbox} from '../src/integrations/durableOutbox.js';
@@ -106,6 +106,60 @@ test('after a refusal nothing is sent any more, and nothing is left on the devic
   track('again');
   await pass(6_000);
   expect(names()).toEqual(['again']);
+});
+
+test('resume does not speak for a visitor who has not agreed, or has refused', async () => {
+  const {network, names} = page(true);
+  const silent = async (): Promise<void> => {
+    pause();
+    resume();
+    track('without consent');
+    await pass(6_000);
+    hide();
+    await pass(1_000);
+    hide('visible');
+    expect(network).not.toHaveBeenCalled();
+    expect(localStorage.getItem('monitor-kit')).toBeNull();
+    expect(await databases()).toEqual([]);
+  };
+  await silent();
+  optOut();
+  await silent();
+  optIn();
+  track('agreed');
+  await pass(6_000);
+  expect(names()).toEqual(['agreed']);
+});
+
+test('a visitor who agrees does not end the pause of the page', async () => {
+  const {network, names} = page(true);
+  pause();
+  optIn();
+  track('paused');
+  await pass(6_000);
+  expect(network).not.toHaveBeenCalled();
+  resume();
+  track('resumed');
+  await pass(6_000);
+  expect(names()).toEqual(['resumed']);
+});
+
+test('after a refusal and a change of mind, what an outage leaves is kept again', async () => {
+  page(false, () => status(503));
+  track('before');
+  await pass(10_000);
+  optOut();
+  await pass(5_000);
+  expect(await databases()).toEqual([]);
+  optIn();
+  track('outage');
+  await pass(10_000);
+  expect(await databases()).toHaveLength(1);
+  start({dsn: '', integrations: []});
+  await pass(10_000);
+  const {names} = page();
+  await pass(20_000);
+  expect(names()).toEqual(['outage']);
 });
 
 test('a visitor who agrees after a refusal is somebody new', async () => {

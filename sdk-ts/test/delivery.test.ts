@@ -1,6 +1,7 @@
 import {afterEach, beforeEach, describe, expect, test, vi} from 'vitest';
 import {captureMessage, pause, resume, track} from '../src/api.js';
 import {byteLength} from '../src/byteLength.js';
+import {autoTransport} from '../src/transport/auto.js';
 import {beaconTransport} from '../src/transport/beacon.js';
 import {fetchTransport} from '../src/transport/fetch.js';
 import {hide, scene, status, tearDown} from './scene.js';
@@ -516,6 +517,22 @@ describe('when the page is hidden', () => {
     expect(network).not.toHaveBeenCalled();
     await vi.advanceTimersByTimeAsync(MINUTE);
     expect(envelopes()).toMatchObject([{attempt: 2, events: JSON.parse(sendBeacon.mock.calls[0]![1]).events}]);
+  });
+
+  test('what a fetch that never ends holds is offered to the page that is left', async () => {
+    const sendBeacon = vi.fn((_url: string, _body: string) => true);
+    vi.stubGlobal('navigator', Object.assign(Object.create(navigator), {sendBeacon}));
+    const {network} = scene({transports: [autoTransport]});
+    const answers: (() => void)[] = [];
+    network.mockImplementation(() => new Promise((resolve) => answers.push(() => resolve(status(202)))));
+    track('a');
+    await vi.advanceTimersByTimeAsync(35_000);
+    track('b');
+    hide();
+    expect(sendBeacon.mock.calls.flatMap(([, body]) => JSON.parse(body).events.map(({name}: {name: string}) => name))).toEqual(['a', 'b']);
+    // For the budget of the tests after this one.
+    answers.forEach((answer) => answer());
+    await vi.advanceTimersByTimeAsync(1);
   });
 
   test('what was too large when the page was hidden goes in halves if the page lives on', async () => {

@@ -64,7 +64,9 @@ describe('describeError', () => {
     ['an error of another frame', Object.assign(Object.create(null), {name: 'EvalError', message: 'm'}), {name: 'EvalError', message: 'm'}],
     ['a proxy that refuses', hostile, {name: 'Fallback', message: '[unreadable]'}],
     ['a proxy that was revoked', revoked(), {name: 'Fallback', message: '[unreadable]'}],
-    ['a stack that throws', throwing('stack'), {name: 'Fallback', message: '[unreadable]'}],
+    ...['stack', 'cause', 'errors'].map((key): [string, unknown, {name: string; message: string}] => [`an error whose ${key} throws`, throwing(key), {name: 'Error', message: 'readable'}]),
+    ['a message that throws', throwing('message'), {name: 'Error', message: '[unreadable]'}],
+    ['a name that throws', throwing('name'), {name: 'Fallback', message: 'readable'}],
     ['an error without a message', new TypeError(), {name: 'TypeError', message: ''}],
     ['a named object', {name: 'HttpError', status: 500}, {name: 'HttpError', message: '{"name":"HttpError","status":500}'}],
     ['a name that cannot be a text', {name: Object.create(null), message: 'readable'}, {name: 'Fallback', message: 'readable'}],
@@ -73,6 +75,13 @@ describe('describeError', () => {
     ['inner errors that are no list', {name: 'E', message: 'readable', errors: {length: 1}}, {name: 'E', message: 'readable'}],
   ])('%s', (_, thrown, expected) => {
     expect(describeError(thrown, 'Fallback')).toMatchObject(expected);
+  });
+
+  test('a member that cannot be read takes no other one along', () => {
+    const error = (key: string): object => Object.assign(throwing(key), {errors: [new TypeError('inner')]});
+    expect(describeError(error('cause'))).toMatchObject({message: 'readable', stack: expect.stringContaining('readable'), errors: [{name: 'TypeError'}]});
+    expect(describeError(Object.assign(error('stack'), {cause: 'why'}))).toMatchObject({message: 'readable', causes: [{message: 'why'}], errors: [{name: 'TypeError'}]});
+    expect(describeError({message: 'm', stack: Object.create(null), cause: 'why', errors: 'no list'})).toMatchObject({message: 'm', causes: [{message: 'why'}]});
   });
 
   // As the browsers wrote them, byte for byte: the receiver reads the frames.
@@ -431,11 +440,25 @@ describe('console', () => {
       data: {message: 'checkout failed: TypeError: no price', args: ['checkout failed:', 'TypeError: no price'], name: 'TypeError', stack: expect.stringContaining('TypeError: no price')},
     });
     expect(second!.data.breadcrumbs.map(({category, level, message}: any) => [category, level, message])).toEqual([
-      ['console', 'info', 'adding %s book 7 undefined {"id":"3"}'],
+      ['console', 'info', 'adding book 7 undefined {"id":"3"}'],
       ['console', 'warning', 'stock is low'],
       ['console', 'error', 'checkout failed: TypeError: no price'],
     ]);
     expect(events()).toHaveLength(2);
+  });
+
+  test.each<[unknown[], string]>([
+    [['Hello %s, %d new', 'Bob', 2, 'rest'], 'Hello Bob, 2 new rest'],
+    [['%s and %s', 'one'], 'one and %s'],
+    [['%o', {a: 1}], '{"a":1}'],
+    [[new Error('100%done'), 'x'], 'Error: 100%done x'],
+    [['x', '%s', 'y'], 'x %s y'],
+    [[], ''],
+  ])('%j is told as the console writes it', async (args, message) => {
+    const {events, flush} = page([consoleCapture()]);
+    console.error(...args);
+    await flush();
+    expect(events()[0]!.data.message).toBe(message);
   });
 
   test('of a whole store no more is read than there is room for', async () => {

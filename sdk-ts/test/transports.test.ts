@@ -366,18 +366,31 @@ describe('the automatic choice', () => {
     expect(await send()).toBe('xhr');
   });
 
-  test('of a page that is left is fetch, whatever it was before, then a beacon', async () => {
-    expect(await send(1, true)).toBe('fetch');
-    asked = [];
+  test('of a page that is left is fetch, then a beacon; the other way round once fetch had no answer', async () => {
     const large = 'x'.repeat(61_000);
-    void transport(large, true);
-    expect(asked).toEqual(['beacon']);
+    const leave = (body: string): string => {
+      asked = [];
+      void transport(body, true)?.catch(() => {});
+      return asked.join(' ');
+    };
+    expect(leave('{}')).toBe('fetch');
+    expect(leave(large)).toBe('beacon');
     status.fetch = 0;
-    await send(3);
-    asked = [];
-    await expect(transport('{}', true)).rejects.toThrow('no answer');
-    expect(asked).toEqual(['fetch']);
+    for (const times of [1, 2]) {
+      await send(times);
+      expect(leave('{}')).toBe('beacon');
+    }
     status.beacon = false;
+    expect(leave('{}')).toBe('beacon fetch');
     expect(transport(large, true)).toBeUndefined();
+  });
+
+  test('a way that never ends counts as lost after 30 s, and the next one gets its turn', async () => {
+    vi.stubGlobal('fetch', () => new Promise(() => {}));
+    transport = autoTransport(ENDPOINT);
+    const sent = transport('{}', false);
+    await vi.advanceTimersByTimeAsync(30_000);
+    await expect(sent).resolves.toEqual({status: 0});
+    expect(await send()).toBe('xhr');
   });
 });

@@ -19,7 +19,8 @@ export function breadcrumbs({beforeBreadcrumb = (breadcrumb) => breadcrumb}: Bre
       client.addBreadcrumb = client.guard((breadcrumb) => {
         if (client.busy || client.paused) return;
         const answer = client.ask(beforeBreadcrumb, {time: Date.now(), category: 'custom', ...breadcrumb, message: text(breadcrumb.message, 500)});
-        if (answer) trail = [...trail.slice(1 - MAX_BREADCRUMBS), plain(answer)];
+        // A promise, of an `async` hook, has none.
+        if (typeof answer?.message === 'string') trail = [...trail.slice(1 - MAX_BREADCRUMBS), plain(answer)];
       });
       client.process((event) => {
         if (event.kind !== 'error' || event.data?.folded) return event;

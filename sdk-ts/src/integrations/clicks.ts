@@ -1,5 +1,5 @@
 import {act} from '../act.js';
-import {clicked, CLICKABLE, CONTROL} from '../clicked.js';
+import {clicked, CONTROL, meant} from '../clicked.js';
 import {closest} from '../closest.js';
 import {text} from '../text.js';
 import type {Integration} from '../types.js';
@@ -24,7 +24,7 @@ export function clicks({textOf = '[data-monitor-text]'}: ClicksOptions = {}): In
       client.listen(window, 'click', (event: MouseEvent) => {
         const hit = clicked(event);
         if (!hit) return;
-        const element = closest(hit, CLICKABLE + ',' + CONTROL) ?? hit;
+        const element = meant(hit);
         const readable = closest(element, textOf) && !closest(element, PRIVATE) && !element.querySelector(PRIVATE);
         act(client, element, {
           kind: 'click',

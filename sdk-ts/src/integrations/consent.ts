@@ -1,3 +1,4 @@
+import {hold, VISITOR} from '../hold.js';
 import {use} from '../use.js';
 import type {Client, Integration} from '../types.js';
 
@@ -17,7 +18,7 @@ export function consent({required = false}: ConsentOptions = {}): Integration {
   return {
     name: 'consent',
     setup(client) {
-      client.paused = required || !!(navigator as {globalPrivacyControl?: boolean}).globalPrivacyControl;
+      hold(client, VISITOR, required || !!(navigator as {globalPrivacyControl?: boolean}).globalPrivacyControl);
       client.listen(window, 'storage', ({key, newValue}: StorageEvent) => key === KEY && follow(client, newValue));
       // Last, as it may be forbidden.
       follow(client, localStorage.getItem(KEY));
@@ -46,7 +47,7 @@ function choose(choice: string): void {
 }
 
 function follow(client: Client, choice: string | null): void {
-  if (choice) client.paused = choice !== 'in';
+  if (choice) hold(client, VISITOR, choice !== 'in');
   if (choice !== 'out') return;
   const {_batches, _remove} = client._delivery;
   _batches().forEach(_remove);

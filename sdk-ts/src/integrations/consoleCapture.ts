@@ -30,7 +30,10 @@ export function consoleCapture({levels = ['error'], breadcrumbs = ['log', 'info'
         deaf = true;
         const described = all.slice(0, MAX_ARGUMENTS).map((value) => describeError(value, ''));
         const args = described.map(({name, message}) => (name ? `${name}: ${message}` : message));
-        const message = args.join(' ');
+        // As the console writes it: further arguments take the places that the first one, if it is a text, has for them.
+        const [first = '', ...rest] = args;
+        const filled = typeof all[0] === 'string' ? first.replace(/%[sdifoOc]/g, (place) => rest.shift() ?? place) : first;
+        const message = [filled, ...rest].join(' ');
         const level = method === 'warn' ? 'warning' : method === 'log' ? 'info' : method;
         if (levels.includes(method)) {
           client.capture({kind: 'console', name: level, attributes: {level}, data: {...described.find(({stack}) => stack), message, args}});

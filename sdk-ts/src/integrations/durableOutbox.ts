@@ -36,9 +36,14 @@ export function durableOutbox(): Integration {
         // An error that nobody prevents would reach the page in Firefox.
         request.onerror = (event) => event.preventDefault();
         request.onsuccess = () => {
-          // `optOut` deletes the database, perhaps in another tab.
-          request!.result.onversionchange = request!.result.close;
-          request!.result.onerror = request!.onerror as any;
+          const {result} = request!;
+          // `optOut` deletes the database, perhaps in another tab; who agrees again gets a new one.
+          result.onclose = result.onversionchange = () => {
+            result.close();
+            request = undefined;
+            stored = '';
+          };
+          result.onerror = request!.onerror as any;
         };
       }
 

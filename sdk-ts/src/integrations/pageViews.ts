@@ -35,6 +35,14 @@ export function pageViews(): Integration {
           return result;
         }),
       );
+      // For what goes past the history: `navigation.navigate`, and links that a listener intercepts. A step within the page is left to `popstate`.
+      const {navigation} = window as any;
+      // Where there is none, the name may be that of an element.
+      if (navigation?.currentEntry) {
+        client.listen(navigation, 'currententrychange', ({navigationType: type}: any) => {
+          if (/sh|pl/.test(type) && location.href.split('#')[0] !== address.split('#')[0]) moved(type);
+        });
+      }
       // Also for a step within the page.
       client.listen(window, 'popstate', () => moved('pop'));
       client.listen(window, 'pageshow', ({persisted}: PageTransitionEvent) => {

@@ -1,5 +1,5 @@
 import {act} from '../act.js';
-import {clicked, EXEMPT} from '../clicked.js';
+import {clicked, EXEMPT, meant} from '../clicked.js';
 import {closest} from '../closest.js';
 import type {Integration} from '../types.js';
 
@@ -31,9 +31,10 @@ export function rageClicks(): Integration {
       client.listen(window, 'click', (event: MouseEvent) => {
         const hit = clicked(event);
         if (!event.detail || !hit) return;
-        if (hit !== element || Math.hypot(event.clientX - last.clientX, event.clientY - last.clientY) > RADIUS) finish();
+        const target = meant(hit);
+        if (target !== element || Math.hypot(event.clientX - last.clientX, event.clientY - last.clientY) > RADIUS) finish();
         if (closest(hit, EXEMPT)) return;
-        element = hit;
+        element = target;
         last = event;
         value++;
         clearTimeout(timer);

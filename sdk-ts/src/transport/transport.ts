@@ -12,7 +12,7 @@ export interface Answer {
  * One way to the receiver. They are asked one after the other until one takes the body.
  *
  * Undefined when this way cannot take it now: not supported, too large, quota used up, not connected; nothing was sent then.
- * `leaving` tells that the page may be gone before an answer. A promise that is rejected counts as no answer.
+ * `leaving` tells that the page may be gone before an answer. A promise that is rejected counts as no answer; while one is open, only a page that is left sends anything else.
  */
 export type Transport = (body: string, leaving: boolean) => Promise<Answer> | undefined;
 

@@ -67,6 +67,44 @@ test('page views: load, push, replace, pop, a step within the page and back/forw
   expect(visit.problems).toEqual([]);
 });
 
+test('page views: what the Navigation API does is one view each, as is what it only tells of', async () => {
+  const visit = await scene.visit({
+    path: '/navigation',
+    script: running('pageViews'),
+    body: `<a id="link" href="/navigation/link">Link</a> <a id="part" href="#part">Part</a><script>
+      navigation.addEventListener('navigate', (event) => { if (event.canIntercept && !event.hashChange) event.intercept({handler: async () => {}}); });
+    </script>`,
+  });
+  const {page} = visit;
+  await page.click('#link');
+  await page.click('#part');
+  const settled = (go: string): Promise<unknown> => page.evaluate(`(async () => { await (${go}); await new Promise((resolve) => setTimeout(resolve, 50)); })()`);
+  await settled("navigation.navigate('/navigation/two').finished");
+  await settled("navigation.navigate('/navigation/two?tab=1', {history: 'replace'}).finished");
+  await settled("navigation.navigate('/navigation/three', {history: 'replace'}).finished");
+  await settled("history.pushState(null, '', '/navigation/pushed')");
+  await settled("history.pushState(null, '', '#pushed')");
+  await settled("history.replaceState(null, '', '/navigation/replaced')");
+  await settled('navigation.updateCurrentEntry({state: 1})');
+  await settled('navigation.back().finished');
+  await settled('history.back()');
+  await visit.leave();
+  const events = await scene.events(visit, {count: 10});
+  expect(events.map(({attributes, url}) => [attributes['navigation_type'], url.replace(scene.origin + '/navigation', '')])).toEqual([
+    ['load', ''],
+    ['push', '/link'],
+    ['pop', '/link#part'],
+    ['push', '/two'],
+    ['replace', '/three'],
+    ['push', '/pushed'],
+    ['push', '/pushed#pushed'],
+    ['replace', '/replaced'],
+    ['pop', '/pushed'],
+    ['pop', '/three'],
+  ]);
+  expect(visit.problems).toEqual([]);
+});
+
 test('page views: after close the history is the one of before', async () => {
   const visit = await scene.visit({script: running('pageViews')});
   const native = await visit.page.evaluate(async () => {
@@ -189,7 +227,8 @@ test('rage clicks: one per series, with the number of clicks', async () => {
   const visit = await scene.visit({
     script: running('clicks', 'rageClicks'),
     body: `<button id="dead">Send</button> <button id="more" data-monitor-rage="off">+</button> <input type="number" id="number">
-      <p id="text">A paragraph that one selects by three clicks.</p><button id="keys">Keys</button>`,
+      <p id="text">A paragraph that one selects by three clicks.</p><button id="keys">Keys</button>
+      <button id="renews" onclick="this.innerHTML = '<b>Renews</b>'"><b>Renews</b></button>`,
   });
   const {page} = visit;
   await page.click('#dead', {clickCount: 5, delay: 20});
@@ -203,13 +242,15 @@ test('rage clicks: one per series, with the number of clicks', async () => {
     await page.waitForTimeout(600);
   }
   await page.click('#dead', {clickCount: 4, delay: 20});
+  await page.click('#renews', {clickCount: 4, delay: 20});
   await visit.leave();
-  const clicks = 5 + 6 + 6 + 3 + 2 + 5 + 4 + 4;
-  const events = await scene.events(visit, {count: clicks + 2});
+  const clicks = 5 + 6 + 6 + 3 + 2 + 5 + 4 + 4 + 4;
+  const events = await scene.events(visit, {count: clicks + 3});
   expect(of(events, 'click')).toHaveLength(clicks);
   expect(of(events, 'rage_click').map(({target, value, name}) => [name, target, value])).toEqual([
     ['rage_click', '#dead', 5],
     ['rage_click', '#dead', 4],
+    ['rage_click', '#renews', 4],
   ]);
 });
 
@@ -223,6 +264,8 @@ test('dead clicks: only what nothing answers', async () => {
       <p id="text">Only a text</p> <button id="changes">Changes</button> <button id="menu">Menu</button> <a id="link" href="/slow">Slow</a>
       <a id="prevented" href="/elsewhere">Prevented</a> <input id="input"> <button id="focuses">Focus</button> <button id="pushes">Push</button>
       <form action="/slow"><button id="submit">Submit</button></form> <button id="opens" popovertarget="pop">Open</button><p id="pop" popover>Popover</p> <button id="off" data-monitor-rage="off">Off</button>
+      <button id="more">+</button> <button id="tick">All</button> <input type="checkbox" id="box"> <button id="shakes">Shake</button> <button id="asks">Ask</button>
+      <style>#pressed:active, #pressed:focus { opacity: .5; transition: opacity 5s }</style> <button id="pressed">Pressed</button>
       <button id="scrolls">Scroll</button> <shop-cart></shop-cart><div style="height:3000px"></div>
       <script>
         const on = (id, type, listener) => document.getElementById(id).addEventListener(type, listener);
@@ -232,6 +275,10 @@ test('dead clicks: only what nothing answers', async () => {
         on('focuses', 'click', () => document.getElementById('input').focus());
         on('pushes', 'click', () => history.pushState(null, '', '/dead/pushed'));
         on('scrolls', 'click', () => scrollTo(0, 200));
+        on('more', 'click', () => { document.getElementById('input').value += '1'; });
+        on('tick', 'click', () => { document.getElementById('box').checked = true; });
+        on('shakes', 'click', ({target}) => target.animate([{opacity: 0}, {opacity: 1}], 300));
+        on('asks', 'click', () => alert('Really?'));
         const root = document.querySelector('shop-cart').attachShadow({mode: 'open'});
         root.innerHTML = '<button>Counts <i></i></button>';
         root.querySelector('button').onclick = () => root.querySelector('i').textContent += '1';
@@ -245,6 +292,8 @@ test('dead clicks: only what nothing answers', async () => {
   const clicking = async (target: string): Promise<void> => {
     const visit = await scene.visit({...page, context, release});
     visits.push(visit);
+    // As fast as nobody reads.
+    visit.page.on('dialog', (dialog) => setTimeout(() => void dialog.accept(), 1_000));
     await visit.page.click(target, {noWaitAfter: true});
     // The browser is on its way for longer than a click is judged; the page is left when it arrives.
     if (slow.includes(target)) return visit.page.waitForURL('**/slow*');
@@ -252,7 +301,8 @@ test('dead clicks: only what nothing answers', async () => {
     await visit.leave();
   };
   const quick = ['#dead', '#pointer', '#void', '#prevented', '#text', '#changes', '#menu', '#input', '#focuses', '#off', '#opens', '#scrolls', '#pushes', 'shop-cart button'];
-  await Promise.all([...quick, ...slow].map(clicking));
+  const unobserved = ['#more', '#tick', '#shakes', '#asks', '#pressed'];
+  await Promise.all([...quick, ...unobserved, ...slow].map(clicking));
   // Of a series the last click is judged; clicks of a script are not, and a page that is left has no time to answer.
   await first.page.click('#dead', {clickCount: 3, delay: 10});
   await first.page.waitForTimeout(judged);
@@ -261,8 +311,8 @@ test('dead clicks: only what nothing answers', async () => {
   await first.page.click('#dead');
   await first.leave();
   // One view per visit, and what was pushed.
-  const events = await scene.events(first, {count: 17 + 1 + 5});
-  expect(targets(events, 'dead_click').sort()).toEqual(['#dead', '#dead', '#pointer', '#prevented', '#void']);
+  const events = await scene.events(first, {count: 22 + 1 + 6});
+  expect(targets(events, 'dead_click').sort()).toEqual(['#dead', '#dead', '#pointer', '#pressed', '#prevented', '#void']);
   expect(visits.flatMap(({problems}) => problems)).toEqual([]);
 });
 
