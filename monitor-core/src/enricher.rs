@@ -2,6 +2,9 @@
 
 use crate::{Event, Origin};
 
+/// Why events were dropped on which an enricher panicked.
+pub(crate) const PANICKED: &str = "enricher_panicked";
+
 /// Adds to events, changes or drops them.
 ///
 /// Implement it to bring your own rule. The pipeline calls [`enrich_origin`](Enricher::enrich_origin) once per request, then

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use crate::{Counts, Enricher, Envelope, Labelled, SendError, Total, Transport, Verdict};
+use crate::{Counts, Enricher, Envelope, Labelled, SendError, Total, Transport, Verdict, enricher::PANICKED};
 
 /// The way of accepted events. Clone it freely.
 #[derive(Clone)]
@@ -22,9 +22,6 @@ struct Shared {
     /// Names of enrichers that panicked, of which the observers were told.
     panicked: Mutex<BTreeSet<&'static str>>,
 }
-
-/// Why events were dropped on which an enricher panicked.
-const PANICKED: &str = "enricher_panicked";
 
 /// Sees envelopes after they became durable, for example to show them live. It must not wait and cannot refuse.
 pub trait Observer: Send + Sync {

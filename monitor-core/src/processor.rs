@@ -1,6 +1,8 @@
 //! Steps between reading a batch from a topic and writing it: cleaning, first aggregation, a host's own rules.
 
-use crate::{BatchId, Counts, Enricher, Envelope, Event, Labelled, Origin, Verdict};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::{BatchId, Counts, Enricher, Envelope, Event, Labelled, Origin, Verdict, enricher::PANICKED};
 
 /// Works on all events of a batch, before it is written.
 ///
@@ -54,10 +56,7 @@ impl Draft {
             events.retain_mut(|event| match judge(origin, event) {
                 Verdict::Keep => true,
                 Verdict::Drop(reason) => {
-                    match dropped.iter_mut().find(|(known, _)| *known == reason) {
-                        Some((_, count)) => *count += 1,
-                        None => dropped.push((reason, 1)),
-                    }
+                    add(dropped, reason, 1);
                     false
                 }
             });
@@ -75,6 +74,13 @@ impl Draft {
     }
 }
 
+fn add(dropped: &mut Vec<(&'static str, u64)>, reason: &'static str, events: u64) {
+    match dropped.iter_mut().find(|(known, _)| *known == reason) {
+        Some((_, count)) => *count += events,
+        None => dropped.push((reason, events)),
+    }
+}
+
 /// Counts what a draft dropped.
 pub fn count_dropped(counts: &Counts, dropped: &[(&'static str, u64)]) {
     for (reason, n) in dropped {
@@ -82,7 +88,8 @@ pub fn count_dropped(counts: &Counts, dropped: &[(&'static str, u64)]) {
     }
 }
 
-/// Runs an enricher on each event of a batch.
+/// Runs an enricher on each event of a batch. What it panics on is dropped, as in a [`Pipeline`](crate::Pipeline): the same batch would come
+/// again and again.
 pub struct Each<E>(pub E);
 
 impl<E: Enricher> Processor for Each<E> {
@@ -91,10 +98,13 @@ impl<E: Enricher> Processor for Each<E> {
     }
 
     fn process(&self, draft: &mut Draft) {
-        for envelope in &mut draft.envelopes {
-            self.0.enrich_origin(&mut envelope.origin);
+        for Envelope { origin, events } in &mut draft.envelopes {
+            if catch_unwind(AssertUnwindSafe(|| self.0.enrich_origin(origin))).is_err() {
+                add(&mut draft.dropped, PANICKED, std::mem::take(events).len() as u64);
+            }
         }
-        draft.retain(|origin, event| self.0.enrich(event, origin));
+        let enrich = |event: &mut Event, origin: &Origin| catch_unwind(AssertUnwindSafe(|| self.0.enrich(event, origin)));
+        draft.retain(|origin, event| enrich(event, origin).unwrap_or(Verdict::Drop(PANICKED)));
     }
 }
 
@@ -124,5 +134,33 @@ mod tests {
         let counts = Counts::new();
         count_dropped(&counts, &draft.end().1);
         assert_eq!(counts.labelled(Labelled::Dropped, "click"), 2);
+    }
+
+    struct Fragile;
+
+    impl Enricher for Fragile {
+        fn name(&self) -> &'static str {
+            "fragile"
+        }
+
+        fn enrich_origin(&self, origin: &mut Origin) {
+            assert!(origin.user != "bad", "on purpose");
+        }
+
+        fn enrich(&self, event: &mut Event, _origin: &Origin) -> Verdict {
+            assert!(event.name != "bad", "on purpose");
+            Verdict::Keep
+        }
+    }
+
+    #[test]
+    fn what_an_enricher_panics_on_is_dropped_and_the_rest_goes_on() {
+        let mut bad = envelope(5, &["c", "d"]);
+        bad.origin.user = "bad".into();
+        let mut draft = Draft::new(BatchId::new("b"), vec![envelope(1, &["a", "bad", "b"]), bad]);
+        Each(Fragile).process(&mut draft);
+        let (envelopes, dropped) = draft.end();
+        let names: Vec<_> = envelopes.iter().flat_map(|envelope| &envelope.events).map(|event| &*event.name).collect();
+        assert_eq!((names, dropped), (vec!["a", "b"], vec![("enricher_panicked", 3)]));
     }
 }
