@@ -1,6 +1,11 @@
 //! The event: columns every event has; what only its kind has stays JSON text.
 
-use std::{borrow::Cow, fmt, str::FromStr};
+use std::{
+    borrow::Cow,
+    fmt,
+    ops::{Deref, DerefMut},
+    str::FromStr,
+};
 
 use litemap::LiteMap;
 use serde::{Deserialize, Serialize, de};
@@ -8,7 +13,66 @@ use serde_json::value::RawValue;
 
 /// A small text map: what can be filtered and grouped. A sorted list, because a tree takes half a kilobyte for its first entry; keys that
 /// are known beforehand take no memory at all.
-pub type Attributes = LiteMap<Cow<'static, str>, String>;
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Attributes(LiteMap<Cow<'static, str>, String>);
+
+impl Attributes {
+    /// Without entries.
+    pub const fn new() -> Attributes {
+        Attributes(LiteMap::new_vec())
+    }
+
+    /// Whether there is no entry.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl Deref for Attributes {
+    type Target = LiteMap<Cow<'static, str>, String>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl DerefMut for Attributes {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
+    }
+}
+
+/// An object, also when there is nothing in it: the list would be an empty list then.
+impl Serialize for Attributes {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self)
+    }
+}
+
+impl FromIterator<(Cow<'static, str>, String)> for Attributes {
+    fn from_iter<I: IntoIterator<Item = (Cow<'static, str>, String)>>(entries: I) -> Attributes {
+        Attributes(entries.into_iter().collect())
+    }
+}
+
+impl<'a> IntoIterator for &'a Attributes {
+    type Item = (&'a Cow<'static, str>, &'a String);
+    type IntoIter = <&'a LiteMap<Cow<'static, str>, String> as IntoIterator>::IntoIter;
+
+    fn into_iter(self) -> Self::IntoIter {
+        (&self.0).into_iter()
+    }
+}
+
+impl<'a> IntoIterator for &'a mut Attributes {
+    type Item = (&'a Cow<'static, str>, &'a mut String);
+    type IntoIter = <&'a mut LiteMap<Cow<'static, str>, String> as IntoIterator>::IntoIter;
+
+    fn into_iter(self) -> Self::IntoIter {
+        (&mut self.0).into_iter()
+    }
+}
 
 /// JSON text that is passed through and not parsed on the hot path.
 pub type Json = Box<RawValue>;
@@ -326,6 +390,21 @@ mod tests {
         for bad in ["", "Error", "a b", &"x".repeat(65), "é"] {
             assert!(bad.parse::<Kind>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn attributes_are_an_object_also_without_entries() {
+        let mut attributes = Attributes::new();
+        let text = |attributes: &Attributes| serde_json::to_string(attributes).unwrap();
+        assert_eq!(text(&attributes), "{}");
+        assert_eq!(serde_json::from_str::<Attributes>("{}").unwrap(), attributes);
+        attributes.insert("plan".into(), "pro".into());
+        attributes.insert("level".into(), "info".into());
+        assert_eq!(text(&attributes), r#"{"level":"info","plan":"pro"}"#);
+        assert_eq!(serde_json::from_str::<Attributes>(r#"{"plan":"pro","level":"x","level":"info"}"#).unwrap(), attributes);
+        let document = crate::Document::new(&crate::Origin::new("shop", 0), &Event::new(EventId(1), 0, Kind::Track, "x"));
+        let document = serde_json::to_value(document).unwrap();
+        assert_eq!((&document["attributes"], &document["tags"]), (&serde_json::json!({}), &serde_json::json!({})));
     }
 
     #[test]
