@@ -7,17 +7,14 @@ use std::{
 };
 
 use monitor_core::{
-    BoxError, Counts, Enricher, Envelope, Integration, Labelled, Observer, Pipeline, Project, ProjectError, Projects, Receiver, SendError,
-    Service, Setup, Sink, Store, Transport, async_trait, enrich,
+    BoxError, Counts, Enricher, Envelope, FOR_EVER, Integration, Labelled, Observer, Pipeline, Project, ProjectError, Projects, Receiver,
+    SendError, Service, Setup, Sink, Store, Transport, async_trait, enrich,
 };
 use monitor_transport::{Spool, SpoolBuilder, SpoolError};
 use tokio::{
     sync::watch,
     task::{JoinHandle, JoinSet},
 };
-
-/// Longer times for a shutdown are not told from this one: a deadline must be a time that the clock can show.
-const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// A running monitor: pipeline, spool, lanes, and what integrations brought.
 ///
@@ -261,10 +258,6 @@ impl MonitorBuilder {
         }
         if projects.iter().next().is_none() && receivers.is_empty() {
             return Err(BuildError::NoProject);
-        }
-        for sink in &sinks {
-            counts.announce(Labelled::DeadLettered, sink.name());
-            counts.announce(Labelled::Expired, sink.name());
         }
         let consumes_only = sinks.is_empty() && !receivers.is_empty();
         let spool =

@@ -67,7 +67,7 @@ pub enum Labelled {
     Duplicate,
     /// Events a sink refused for good; label: the sink.
     DeadLettered,
-    /// Events that were not delivered before they became too old, or before their sink was taken out; label: the sink.
+    /// Events that became too old before they were delivered, or were deleted while their sink was not installed; label: the sink.
     Expired,
     /// Events of spooled envelopes that could not be read again; label: the reason.
     Quarantined,

@@ -61,3 +61,7 @@ pub use async_trait::async_trait;
 
 /// Any error, as it crosses a trait.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Longer times are not told from this one: a deadline must be a time that the clock can show.
+#[doc(hidden)]
+pub const FOR_EVER: std::time::Duration = std::time::Duration::from_secs(365 * 24 * 3600);

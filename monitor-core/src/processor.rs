@@ -111,7 +111,7 @@ impl<E: Enricher> Processor for Each<E> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::envelope;
+    use crate::testing::{Fragile, envelope};
 
     struct NoClicks;
 
@@ -136,27 +136,10 @@ mod tests {
         assert_eq!(counts.labelled(Labelled::Dropped, "click"), 2);
     }
 
-    struct Fragile;
-
-    impl Enricher for Fragile {
-        fn name(&self) -> &'static str {
-            "fragile"
-        }
-
-        fn enrich_origin(&self, origin: &mut Origin) {
-            assert!(origin.user != "bad", "on purpose");
-        }
-
-        fn enrich(&self, event: &mut Event, _origin: &Origin) -> Verdict {
-            assert!(event.name != "bad", "on purpose");
-            Verdict::Keep
-        }
-    }
-
     #[test]
     fn what_an_enricher_panics_on_is_dropped_and_the_rest_goes_on() {
         let mut bad = envelope(5, &["c", "d"]);
-        bad.origin.user = "bad".into();
+        bad.origin.user_agent = "bad".into();
         let mut draft = Draft::new(BatchId::new("b"), vec![envelope(1, &["a", "bad", "b"]), bad]);
         Each(Fragile).process(&mut draft);
         let (envelopes, dropped) = draft.end();

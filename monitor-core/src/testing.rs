@@ -8,7 +8,7 @@ use std::{
 
 use async_trait::async_trait;
 
-use crate::{Batch, Document, Envelope, Event, EventId, Kind, Origin, SendError, Sink, Transport, WriteError};
+use crate::{Batch, Document, Enricher, Envelope, Event, EventId, Kind, Origin, SendError, Sink, Transport, Verdict, WriteError};
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -74,6 +74,25 @@ impl Sink for MemorySink {
         }
         lock(&self.written).push(batch.clone());
         Ok(())
+    }
+}
+
+/// An enricher that panics on an event, or a user agent, that is called `bad`.
+pub struct Fragile;
+
+#[allow(clippy::panic, reason = "it is what it is for")]
+impl Enricher for Fragile {
+    fn name(&self) -> &'static str {
+        "fragile"
+    }
+
+    fn enrich_origin(&self, origin: &mut Origin) {
+        assert!(origin.user_agent != "bad", "on purpose");
+    }
+
+    fn enrich(&self, event: &mut Event, _origin: &Origin) -> Verdict {
+        assert!(event.name != "bad", "on purpose");
+        Verdict::Keep
     }
 }
 

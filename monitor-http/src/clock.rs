@@ -1,9 +1,6 @@
-//! The time of day, and the longest time that anything waits.
+//! The time of day.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-/// Longer times are not told from this one: a deadline must be a time that the clock can show.
-pub(crate) const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3600);
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Ms since the Unix epoch.
 pub(crate) fn now() -> i64 {

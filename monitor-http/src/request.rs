@@ -14,10 +14,11 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
+use monitor_core::FOR_EVER;
+
 use crate::{
     answer::Refusal,
     budget::{Budget, Hold},
-    clock::FOR_EVER,
 };
 
 /// Any body, as the rest of this crate sees it: bytes and an end.

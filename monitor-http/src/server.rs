@@ -29,10 +29,11 @@ use tokio::{
     time::{Sleep, sleep, timeout},
 };
 
+use monitor_core::FOR_EVER;
+
 use crate::{
     ClientAddr, Config, HttpService,
     budget::{Place, Places, UsedUp},
-    clock::FOR_EVER,
     response::Body,
 };
 

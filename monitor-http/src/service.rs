@@ -15,7 +15,7 @@ use std::{
 
 use futures_util::FutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, Version, header, request::Parts};
-use monitor_core::{Gauge, Labelled, Pipeline, Projects, Sample, Store, wire::SimpleForm};
+use monitor_core::{FOR_EVER, Gauge, Labelled, Pipeline, Projects, Sample, Store, wire::SimpleForm};
 use prometheus_client::registry::Registry;
 use tokio::sync::{Semaphore, watch};
 
@@ -25,7 +25,6 @@ use crate::{
     answer::{self, Refusal},
     assets,
     budget::{Budget, Places},
-    clock::FOR_EVER,
     config::Config,
     cors,
     ingest::Endpoint,

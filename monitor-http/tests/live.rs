@@ -163,20 +163,25 @@ async fn panels_get_batches_and_figures_and_may_change_their_mind() {
     hear(&mut socket, "figures").await;
 }
 
+/// Events `e0` to `e199`, each in a request of its own.
+fn send_two_hundred(server: &Running) -> tokio::task::JoinHandle<()> {
+    let address = server.address;
+    tokio::task::spawn_blocking(move || {
+        let mut client = Client::new(address);
+        for n in 0..200 {
+            client.send(&post(EVENTS, &[], common::envelope(&[&format!("e{n}")]).as_bytes()));
+            assert_eq!(client.response().unwrap().status, 202);
+        }
+    })
+}
+
 #[tokio::test]
 async fn events_of_many_requests_come_in_few_messages() {
     let (_scene, server) = serving(access::open(), quick().0);
     let mut socket = open(&server, None).await;
     say(&mut socket, json!({"subscribe": {"project": "shop"}})).await;
     hear(&mut socket, "subscribed").await;
-    let address = server.address;
-    let sending = tokio::task::spawn_blocking(move || {
-        let mut client = Client::new(address);
-        for n in 0..200 {
-            client.send(&post(EVENTS, &[], common::envelope(&[&format!("e{n}")]).as_bytes()));
-            assert_eq!(client.response().unwrap().status, 202);
-        }
-    });
+    let sending = send_two_hundred(&server);
     let start = std::time::Instant::now();
     let (mut names, mut messages) = (Vec::new(), 0);
     while names.len() < 200 {
@@ -197,14 +202,7 @@ async fn a_panel_that_changes_its_mind_misses_nothing() {
     let wish = json!({"subscribe": {"project": "shop"}});
     say(&mut socket, wish.clone()).await;
     hear(&mut socket, "subscribed").await;
-    let address = server.address;
-    let sending = tokio::task::spawn_blocking(move || {
-        let mut client = Client::new(address);
-        for n in 0..200 {
-            client.send(&post(EVENTS, &[], common::envelope(&[&format!("e{n}")]).as_bytes()));
-            assert_eq!(client.response().unwrap().status, 202);
-        }
-    });
+    let sending = send_two_hundred(&server);
     let mut names = std::collections::BTreeSet::new();
     for n in 0.. {
         if n % 3 == 0 && !sending.is_finished() {

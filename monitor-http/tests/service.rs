@@ -24,6 +24,7 @@ use flate2::{Compression, write::GzEncoder};
 use monitor_core::{
     Document, Enricher, Envelope, Event, EventId, Kind, Labelled, Origin, QueryError, Scope, SendError, Store, Total, Transport, Verdict,
     query::{EventPage, EventQuery, Query, Table},
+    testing::Fragile,
 };
 use monitor_http::{ClientAddr, Config, HttpService, access};
 use serde_json::json;
@@ -337,22 +338,6 @@ fn a_panic_is_one_answer_and_not_the_end() {
         assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
     }
     assert_eq!(scene.counts.labelled(Labelled::RequestsRefused, "internal"), 2);
-}
-
-/// Panics on an event or a user agent that is called `bad`.
-struct Fragile;
-
-impl Enricher for Fragile {
-    fn name(&self) -> &'static str {
-        "fragile"
-    }
-    fn enrich_origin(&self, origin: &mut Origin) {
-        assert!(origin.user_agent != "bad", "on purpose");
-    }
-    fn enrich(&self, event: &mut Event, _origin: &Origin) -> Verdict {
-        assert!(event.name != "bad", "on purpose");
-        Verdict::Keep
-    }
 }
 
 #[test]

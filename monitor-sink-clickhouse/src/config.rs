@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc, time::Duration};
 
-use monitor_core::{BoxError, Counts, Integration, Service, Setup};
+use monitor_core::{BoxError, Counts, FOR_EVER, Integration, Service, Setup};
 use url::Url;
 
 use crate::{
@@ -47,9 +47,6 @@ impl fmt::Debug for Place {
         }
     }
 }
-
-/// As good as for ever, and still a time that can be added to another.
-const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// Everything but the place.
 #[derive(Clone, Debug)]

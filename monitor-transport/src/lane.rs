@@ -25,7 +25,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
     sync::{
-        Arc, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering::SeqCst},
     },
     time::Duration,
@@ -197,6 +197,12 @@ impl Lane {
         }
     }
 
+    fn set_offered(&self, since: Option<Instant>) {
+        if let Some(state) = self.state() {
+            state.set_offered(since);
+        }
+    }
+
     fn limits(&self) -> Limits {
         let config = &self.shared.config;
         Limits { events: config.batch_events, json: config.batch_bytes }
@@ -254,7 +260,10 @@ impl Lane {
     async fn deliver(&mut self, batch: Batch) -> Result<Resolved, Closing> {
         let mut delivery = Delivery::new(batch);
         while let Some(part) = delivery.next_part() {
-            let Some(error) = self.offer(&part).await? else {
+            self.set_offered(Some(Instant::now()));
+            let offered = self.offer(&part).await?;
+            self.set_offered(None);
+            let Some(error) = offered else {
                 delivery.delivered(&part);
                 continue;
             };
@@ -284,14 +293,7 @@ impl Lane {
                 doubtful = Some(batch.clone().mark_repeated());
             }
             let batch = doubtful.as_ref().unwrap_or(batch);
-            self.set_offering(true);
-            let written = catch(async { self.sink.write(batch).await }).await;
-            self.set_offering(false);
-            if let Some(state) = self.state() {
-                let refused = |error: &WriteError| !error.is_retryable();
-                state.failing.store(!matches!(&written, Ok(written) if written.as_ref().err().is_none_or(refused)), SeqCst);
-            }
-            let wait = match written {
+            let wait = match catch(async { self.sink.write(batch).await }).await {
                 Ok(Ok(())) => return Ok(None),
                 Ok(Err(error)) if !error.is_retryable() => return Ok(Some(error)),
                 Ok(Err(error)) => {
@@ -308,12 +310,6 @@ impl Lane {
             };
             self.shared.counts.count(Labelled::Retried, self.sink.name(), 1);
             self.pause(wait).await?;
-        }
-    }
-
-    fn set_offering(&self, offering: bool) {
-        if let Some(state) = self.state() {
-            *state.offering.lock().unwrap_or_else(PoisonError::into_inner) = offering.then(Instant::now);
         }
     }
 

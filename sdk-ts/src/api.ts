@@ -39,7 +39,7 @@ export function setUser(user: User | string | number | null): void {
     const id = worded(user);
     const given = id ? {id} : user;
     if (given && typeof given !== 'object') return;
-    // What is no text and no number is no use, and would cost all that is sent with it.
+    // What is no text and no number is no use.
     const kept = Object.entries(plain(given ?? {}) as User).filter(([, value]) => worded(value));
     // Ids are texts in the protocol, and numbers in many a database.
     const members = kept.map(([key, value]) => [key, key === 'id' ? worded(value) : value]);

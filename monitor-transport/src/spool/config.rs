@@ -2,9 +2,9 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use monitor_core::{Counts, Sink};
+use monitor_core::{Counts, FOR_EVER, Sink};
 
-use super::{FOR_EVER, Spool, SpoolError};
+use super::{Spool, SpoolError};
 
 /// What an acknowledgement means.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -57,14 +57,14 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError, RwLock,
-        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::SeqCst},
+        atomic::{AtomicI64, AtomicU64, Ordering::SeqCst},
     },
     thread::{self, JoinHandle},
     time::Duration,
 };
 
 use async_trait::async_trait;
-use monitor_core::{Counts, Envelope, EventId, Labelled, SendError, Sink, Transport};
+use monitor_core::{Counts, Envelope, EventId, FOR_EVER, Labelled, SendError, Sink, Transport};
 use tokio::{
     runtime::Handle,
     sync::{Notify, oneshot, watch},
@@ -88,8 +88,6 @@ use writer::Writer;
 
 use crate::lane::Lane;
 
-/// Longer waits are not told from this one: a deadline must be a time that the clock can show.
-const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3600);
 /// What waited while the process was not there is old, but was never offered: for so long it is not given up as long as its sink takes what it is offered.
 const SPARED: Duration = Duration::from_secs(3600);
 
@@ -127,17 +125,19 @@ pub(crate) struct LaneState {
     /// How many pending events are worth waking up for; 0: any new entry.
     pub(crate) wants: AtomicU64,
     pub(crate) wake: Notify,
-    /// The sink could not take what it was offered last.
-    pub(crate) failing: AtomicBool,
-    /// Since when it is being offered something.
-    pub(crate) offering: Mutex<Option<Instant>>,
+    /// Since when its sink has been offered what it did not take yet.
+    offered: Mutex<Option<Instant>>,
 }
 
 impl LaneState {
-    /// Whether its sink takes what it is offered: it did not fail the last time, and does not hang.
+    pub(crate) fn set_offered(&self, since: Option<Instant>) {
+        *self.offered.lock().unwrap_or_else(PoisonError::into_inner) = since;
+    }
+
+    /// Whether its sink takes what it is offered, within so long.
     fn takes(&self, patience: Duration) -> bool {
-        let since = *self.offering.lock().unwrap_or_else(PoisonError::into_inner);
-        !self.failing.load(SeqCst) && since.is_none_or(|since| since.elapsed() < patience)
+        let offered = *self.offered.lock().unwrap_or_else(PoisonError::into_inner);
+        offered.is_none_or(|since| since.elapsed() < patience)
     }
 }
 
@@ -252,9 +252,13 @@ impl Spool {
             pending_json: AtomicU64::new(0),
             wants: AtomicU64::new(0),
             wake: Notify::new(),
-            failing: AtomicBool::new(false),
-            offering: Mutex::new(None),
+            offered: Mutex::new(None),
         };
+        // Whoever is alerted by losses must see them grow from nothing.
+        for lane in &names {
+            counts.announce(Labelled::DeadLettered, lane);
+            counts.announce(Labelled::Expired, lane);
+        }
         for reason in ["checksum", "format", "compression", "json", "columns", "file"] {
             counts.announce(Labelled::Quarantined, reason);
         }
